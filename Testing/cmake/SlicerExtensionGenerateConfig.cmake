@@ -1,0 +1,11 @@
+# Checks the metadata that Slicer writes into the extension's description and that the extension index reads.
+foreach(key HOMEPAGE CONTRIBUTORS DESCRIPTION ICONURL SCREENSHOTURLS DEPENDS)
+  if("${EXTENSION_${key}}" STREQUAL "")
+    message(FATAL_ERROR "EXTENSION_${key} is not set.")
+  endif()
+endforeach()
+get_property(_modules GLOBAL PROPERTY MWM_MODULES)
+if(NOT _modules)
+  message(FATAL_ERROR "The extension ${PROJECT_NAME} builds no module.")
+endif()
+message(STATUS "Extension ${PROJECT_NAME}: ${_modules}; depends on ${EXTENSION_DEPENDS}")
