@@ -15,6 +15,8 @@ from static_checks import REPOSITORY
 
 UNWANTED = ("torchvision", "torchaudio", "tensorflow", "jax", "sentence-transformers")
 BUILD_TOOLS = {"pip", "setuptools", "wheel", "maskwhatmatters"}
+# The CUDA build of torch names the exact versions of these itself; the CPU build has none of them.
+PINNED_BY_TORCH = ("nvidia-", "cuda-", "triton")
 
 
 def canonical(name: str) -> str:
@@ -42,7 +44,7 @@ def problems(pins: dict[str, str], present: dict[str, str]) -> list[str]:
     """What in this environment was never tested together."""
     found = [f"{name} {present[name]} is installed; remove it" for name in UNWANTED if name in present]
     for name, version in sorted(present.items()):
-        if name in BUILD_TOOLS or name in UNWANTED:
+        if name in BUILD_TOOLS or name in UNWANTED or name.startswith(PINNED_BY_TORCH):
             continue
         if name not in pins:
             found.append(f"{name} {version} is installed, but constraints.txt does not pin it")
