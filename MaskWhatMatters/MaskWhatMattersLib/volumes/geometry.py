@@ -27,14 +27,18 @@ def checked_affine(affine: ArrayLike) -> Affine:
     """
     matrix = np.array(affine, dtype=np.float64)
     if matrix.shape != (4, 4):
-        raise GeometryError(f"The affine must be a 4x4 matrix; found the shape {matrix.shape}. Give voxel-to-RAS as 4x4.")
+        raise GeometryError(
+            f"The affine must be a 4x4 matrix; found the shape {matrix.shape}. Give voxel-to-RAS as 4x4."
+        )
     if not np.isfinite(matrix).all():
         raise GeometryError(
             f"The position of the image is not finite; found the affine {matrix.tolist()}. "
             "The header is damaged: export the image again from its source."
         )
     if not np.array_equal(matrix[3], [0, 0, 0, 1]):
-        raise GeometryError(f"The last row of the affine must be 0 0 0 1; found {matrix[3].tolist()}. Correct the affine.")
+        raise GeometryError(
+            f"The last row of the affine must be 0 0 0 1; found {matrix[3].tolist()}. Correct the affine."
+        )
     lengths = np.linalg.norm(matrix[:3, :3], axis=0)
     if (lengths < 1e-9).any():
         raise GeometryError(
@@ -45,7 +49,7 @@ def checked_affine(affine: ArrayLike) -> Affine:
         angle = float(np.degrees(np.arccos(min(1.0, cosines.max()))))
         raise GeometryError(
             f"The voxel axes are sheared: two of them meet at {angle:.2f} degrees instead of 90. "
-            "Resample the image to a rectangular grid first (in Slicer: harden the transform, then Resample Scalar Volume)."
+            "Resample the image to a rectangular grid first (in Slicer: the module Resample Image)."
         )
     return matrix
 
@@ -87,7 +91,7 @@ def ras_from_lps(affine: Affine) -> Affine:
 
 
 def nearest_axes(affine: Affine) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
-    """For i, j and k: the world axis (0 R, 1 A, 2 S) that it follows best, and whether it runs up (1) or down (-1) it."""
+    """For i, j and k: the world axis (0 R, 1 A, 2 S) that it follows best, and whether up (1) or down (-1)."""
     direction = direction_of(affine)
     scores = [[_axis_score(direction[:, column], world) for world in range(3)] for column in range(3)]
     best = max(permutations(range(3)), key=lambda worlds: sum(scores[column][worlds[column]] for column in range(3)))
@@ -116,10 +120,14 @@ def axes_of_orientation(orientation: str) -> tuple[tuple[int, int], ...]:
     Raises:
         GeometryError: Not one letter of each of R/L, A/P and S/I.
     """
-    letters = {letter: (world, sign) for world, pair in enumerate(_AXIS_LETTERS) for letter, sign in zip(pair, (-1, 1), strict=True)}
+    letters = {
+        letter: (world, sign)
+        for world, pair in enumerate(_AXIS_LETTERS)
+        for letter, sign in zip(pair, (-1, 1), strict=True)
+    }
     axes = tuple(letters[letter] for letter in orientation.upper() if letter in letters)
     if len(orientation) != 3 or len({world for world, _ in axes}) != 3:
         raise GeometryError(
-            f"An orientation is three letters, one of each of R/L, A/P and S/I; found {orientation!r}. Use for example RAS."
+            f"An orientation is three letters, one of each of R/L, A/P and S/I; found {orientation!r}. Use RAS."
         )
     return axes

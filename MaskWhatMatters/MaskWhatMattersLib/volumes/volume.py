@@ -44,9 +44,13 @@ class Volume:
                 "Add a first axis of length 1 to a scalar image, or choose one frame of a time series."
             )
         if array.size == 0:
-            raise InputError(f"The volume has no voxels; found the shape {array.shape}. Load an image that is not empty.")
+            raise InputError(
+                f"The volume has no voxels; found the shape {array.shape}. Load an image that is not empty."
+            )
         if array.dtype.kind not in "biuf":
-            raise InputError(f"Voxels must be numbers; found the type {array.dtype}. Convert them to integers or floats.")
+            raise InputError(
+                f"Voxels must be numbers; found the type {array.dtype}. Convert them to integers or floats."
+            )
         if self.modality is not None and self.modality not in MODALITIES:
             raise InputError(f"Unknown modality {self.modality!r}. Use one of {', '.join(MODALITIES)}, or None.")
         affine = checked_affine(self.affine)
