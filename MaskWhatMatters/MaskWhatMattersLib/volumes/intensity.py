@@ -35,7 +35,7 @@ def window(array: NDArray[Any], low: float, high: float) -> NDArray[np.float32]:
         raise InputError(f"A window's low value must be below its high value; found {low} and {high}. Exchange them.")
     scaled = np.subtract(array, low, dtype=np.float32)
     scaled /= high - low
-    return np.clip(scaled, 0.0, 1.0, out=scaled)
+    return np.asarray(np.clip(scaled, 0.0, 1.0, out=scaled))
 
 
 def percentile_window(array: NDArray[Any], lower: float = 0.5, upper: float = 99.5) -> NDArray[np.float32]:

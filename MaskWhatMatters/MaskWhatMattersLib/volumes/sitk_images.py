@@ -46,7 +46,7 @@ def array_of(image: Any) -> NDArray[Any]:
         raise InputError(
             f"Voxels must be numbers; found the type {image.GetPixelIDTypeAsString()}. Save the magnitude of the image."
         )
-    array = sitk.GetArrayFromImage(image)
+    array = np.asarray(sitk.GetArrayFromImage(image))
     if image.GetDimension() == 2:
         array = array[np.newaxis]
     return array[np.newaxis] if image.GetNumberOfComponentsPerPixel() == 1 else np.moveaxis(array, -1, 0).copy()
