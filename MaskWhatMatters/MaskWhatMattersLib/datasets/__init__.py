@@ -1,0 +1,1 @@
+"""Sets of scans on disk: manifests, caches and augmentation."""

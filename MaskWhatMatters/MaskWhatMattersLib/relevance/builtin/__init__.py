@@ -1,0 +1,1 @@
+"""The localizer that comes with the extension: our own small text-conditioned segmenter."""
