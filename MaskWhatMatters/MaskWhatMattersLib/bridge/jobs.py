@@ -1,0 +1,151 @@
+"""Jobs seen from Slicer's main thread: a timer drains events, callbacks tell the panel, closing the scene cancels."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import qt
+import slicer
+
+from MaskWhatMattersLib.errors import ConsentRequiredError, InputError, JobCancelledError, JobError
+
+_INTERVAL_MS = 100
+_runners: dict[tuple[str | None, ...], Any] = {}
+_closing_is_arranged = False
+
+
+class JobMonitor:
+    """Watches one job from the main thread and calls back, always on the main thread, exactly once at the end.
+
+    Closing the scene cancels the job and drops its result: nodes of a scene that is gone are of no use.
+
+    Args:
+        job: Handle from a runner.
+        on_finished: Called with the job's result.
+        on_failed: Called with the exception; also with an exception that `on_finished` raised.
+        on_cancelled: Called without arguments.
+        on_event: Called with each event, oldest first.
+        on_tick: Called with the seconds since the start, about ten times a second.
+    """
+
+    def __init__(
+        self,
+        job: Any,
+        *,
+        on_finished: Callable[[Any], None],
+        on_failed: Callable[[Exception], None],
+        on_cancelled: Callable[[], None],
+        on_event: Callable[[Any], None] = lambda event: None,
+        on_tick: Callable[[float], None] = lambda seconds: None,
+    ) -> None:
+        self.job = job
+        self.is_over = False
+        self._on_finished, self._on_failed, self._on_cancelled = on_finished, on_failed, on_cancelled
+        self._on_event, self._on_tick = on_event, on_tick
+        self._scene_was_closed = False
+        self._started = time.monotonic()
+        scene = slicer.mrmlScene
+        self._scene = scene
+        self._observer = scene.AddObserver(scene.StartCloseEvent, self._on_scene_closing)
+        self._timer = qt.QTimer()
+        self._timer.setInterval(_INTERVAL_MS)
+        self._timer.connect("timeout()", self.drain)
+        self._timer.start()
+
+    def cancel(self) -> None:
+        """Ask the job to stop; `on_cancelled` follows when it has."""
+        self.job.cancel()
+
+    def wait(self) -> None:
+        """Keep the application alive until the job is over."""
+        while not self.is_over:
+            slicer.app.processEvents()
+            self.drain()
+            time.sleep(0.01)
+
+    def drain(self) -> None:
+        """Pass on what the job said since the last call; the timer calls it."""
+        if self.is_over:
+            return
+        ended = self.job.done()  # before the events, so that the last ones are not lost
+        if not self._scene_was_closed:
+            for event in self.job.events():
+                self._on_event(event)
+            self._on_tick(time.monotonic() - self._started)
+        if ended:
+            self._end()
+
+    def _end(self) -> None:
+        self.is_over = True
+        self._timer.stop()
+        self._scene.RemoveObserver(self._observer)
+        if self._scene_was_closed:
+            self._on_cancelled()
+            return
+        try:
+            self._on_finished(self.job.result(0))
+        except JobCancelledError:
+            self._on_cancelled()
+        except Exception as error:
+            if not isinstance(error, (InputError, JobError)):
+                logging.exception("The result of a job could not be shown.")
+            self._on_failed(error)
+
+    def _on_scene_closing(self, caller: Any, event: str) -> None:
+        self._scene_was_closed = True
+        self.job.cancel()
+
+
+def runner_for(
+    scheduler: str = "", *, consent: bool = False, tls_ca: str = "", tls_cert: str = "", tls_key: str = ""
+) -> Any:
+    """The runner of this session: one warm worker on this computer, or one connection per scheduler address.
+
+    Args:
+        scheduler: Address of a Dask scheduler, for example "tls://gpu-server:8786"; empty for this computer.
+        consent: The user agreed that voxels leave this computer.
+        tls_ca: Certificate authority file of the scheduler; with `tls_cert` and `tls_key` for a tls:// address.
+
+    Raises:
+        ConsentRequiredError: A scheduler without consent.
+        InputError: An address that cannot be used.
+    """
+    if scheduler and not consent:
+        raise ConsentRequiredError(
+            f"The voxels of the scan would be sent to {scheduler}, and nobody agreed to that. "
+            "Agree when the panel asks, or pass consent=True."
+        )
+    from MaskWhatMattersLib.jobs import LocalWorkerRunner, SchedulerRunner
+
+    files = {"tls_ca": tls_ca or None, "tls_cert": tls_cert or None, "tls_key": tls_key or None}
+    key = (scheduler, *files.values()) if scheduler else ("",)
+    if key not in _runners:
+        _arrange_closing()
+        if scheduler:
+            _runners[key] = SchedulerRunner(scheduler, consent_to_send_pixels=True, **files)
+        else:
+            _runners[key] = LocalWorkerRunner(sys.executable)  # PythonSlicer, inside Slicer
+    return _runners[key]
+
+
+def close_runners() -> None:
+    """Stop the warm worker and the connections; the next job starts a new one."""
+    while _runners:
+        _, runner = _runners.popitem()
+        try:
+            runner.close()
+        except Exception:  # at exit: the other runners must be closed as well
+            logging.exception("A worker could not be closed.")
+
+
+def _arrange_closing() -> None:
+    global _closing_is_arranged
+    if not _closing_is_arranged:
+        _closing_is_arranged = True
+        slicer.app.connect("aboutToQuit()", close_runners)
+        atexit.register(close_runners)

@@ -1,0 +1,127 @@
+"""The relevance map as a coloured overlay: transparent where nothing matters, bright where it does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import slicer
+
+from MaskWhatMattersLib.bridge import ownership
+from MaskWhatMattersLib.bridge.nodes import (
+    Array,
+    Node,
+    follow_transform,
+    local_affine,
+    place_beside,
+    set_voxels,
+    unique_name,
+)
+from MaskWhatMattersLib.errors import GeometryError
+from MaskWhatMattersLib.relevance.relevance_map import RelevanceMap
+
+_COLORS_NAME = "Relevance colours"
+_COLORS_ATTRIBUTE = "MaskWhatMatters.Colors"
+# Relevance, red, green, blue, opacity: dark violet to pale yellow, so that it stands out on grey and reads in print.
+_COLOR_STOPS = np.array(
+    [
+        [0.00, 0.20, 0.04, 0.40, 0.00],
+        [0.25, 0.45, 0.08, 0.50, 0.35],
+        [0.50, 0.80, 0.22, 0.35, 0.75],
+        [0.75, 0.97, 0.52, 0.15, 0.95],
+        [1.00, 1.00, 0.92, 0.55, 1.00],
+    ]
+)
+
+
+def put_relevance(volume_node: Node, relevance: RelevanceMap) -> Node:
+    """Show a relevance map as a scalar volume on the grid of its volume node; ours is updated, else one is added.
+
+    The node copies the volume's own affine and parent transform, so that both move together.
+
+    Raises:
+        GeometryError: The grid of the volume changed since it was asked about.
+    """
+    shape = tuple(reversed(volume_node.GetImageData().GetDimensions())) if volume_node.GetImageData() else ()
+    if shape != relevance.volume.spatial_shape:
+        raise GeometryError(
+            f'The volume "{volume_node.GetName()}" changed while it was worked on: its grid is now {shape}, the answer '
+            f"has {relevance.volume.spatial_shape}. Press Apply again."
+        )
+    scene = volume_node.GetScene()
+    node = ownership.find_ours(volume_node, "relevance", relevance.prompt)
+    if node is None:
+        node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", unique_name(scene, f"{relevance.prompt} relevance"))
+    set_voxels(node, relevance.volume.array[0], local_affine(volume_node))
+    ownership.mark_as_ours(
+        node,
+        "relevance",
+        relevance.prompt,
+        volume_node,
+        Score=f"{relevance.score:.4f}",
+        Localizer=relevance.localizer,
+        Model=relevance.model_version,
+        Concept=relevance.concept,
+        Threshold=relevance.threshold,
+    )
+    follow_transform(node, volume_node)
+    place_beside(node, volume_node)
+    _style(node)
+    return node
+
+
+def relevance_array(node: Node) -> Array:
+    """Voxels of an overlay without a copy, [D, H, W]; do not write into it."""
+    return np.asarray(slicer.util.arrayFromVolume(node))
+
+
+def show_overlay(scene: Any, volume_node: Node | None, overlay_node: Node | None, opacity: float) -> None:
+    """Put a volume and its overlay (or None) into all slice views."""
+    for index in range(scene.GetNumberOfNodesByClass("vtkMRMLSliceCompositeNode")):
+        view = scene.GetNthNodeByClass(index, "vtkMRMLSliceCompositeNode")
+        if volume_node is not None:
+            view.SetBackgroundVolumeID(volume_node.GetID())
+        if overlay_node is not None:
+            view.SetForegroundVolumeID(overlay_node.GetID())
+            view.SetForegroundOpacity(opacity)
+        elif ownership.is_ours(scene.GetNodeByID(view.GetForegroundVolumeID() or "")):
+            view.SetForegroundVolumeID(None)
+
+
+def set_overlay_opacity(scene: Any, opacity: float) -> None:
+    """Change the opacity in the slice views that show one of our overlays; other foregrounds stay as they are."""
+    for index in range(scene.GetNumberOfNodesByClass("vtkMRMLSliceCompositeNode")):
+        view = scene.GetNthNodeByClass(index, "vtkMRMLSliceCompositeNode")
+        if ownership.is_ours(scene.GetNodeByID(view.GetForegroundVolumeID() or "")):
+            view.SetForegroundOpacity(opacity)
+
+
+def relevance_colors(scene: Any) -> Node:
+    """Our colour table, one per scene; saved with it, so that a scene looks the same without this extension."""
+    for index in range(scene.GetNumberOfNodesByClass("vtkMRMLColorTableNode")):
+        node = scene.GetNthNodeByClass(index, "vtkMRMLColorTableNode")
+        if node.GetAttribute(_COLORS_ATTRIBUTE):
+            return node
+    node = slicer.vtkMRMLColorTableNode()
+    node.SetTypeToUser()
+    node.SetName(_COLORS_NAME)
+    node.SetAttribute(_COLORS_ATTRIBUTE, "1")
+    node.SetHideFromEditors(True)
+    node.SetNumberOfColors(256)
+    for entry in range(256):
+        red, green, blue, alpha = (
+            float(np.interp(entry / 255.0, _COLOR_STOPS[:, 0], _COLOR_STOPS[:, column])) for column in range(1, 5)
+        )
+        node.SetColor(entry, f"{entry / 255.0:.2f}", red, green, blue, alpha)
+    node.GetLookupTable().SetTableRange(0, 255)
+    return scene.AddNode(node)
+
+
+def _style(node: Node) -> None:
+    if node.GetDisplayNode() is None:
+        node.CreateDefaultDisplayNodes()
+    display = node.GetDisplayNode()
+    display.SetAndObserveColorNodeID(relevance_colors(node.GetScene()).GetID())
+    display.AutoWindowLevelOff()
+    display.SetWindowLevelMinMax(0.0, 1.0)
+    display.SetInterpolate(True)

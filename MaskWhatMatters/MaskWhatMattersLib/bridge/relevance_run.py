@@ -1,0 +1,107 @@
+"""One question to a volume: from the Apply button or the console to the nodes that answer it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import slicer
+
+from MaskWhatMattersLib.bridge.answers import Row, clean_prompts, show_answer
+from MaskWhatMattersLib.bridge.jobs import JobMonitor
+from MaskWhatMattersLib.bridge.nodes import volume_from_node
+from MaskWhatMattersLib.bridge.regions import region_from_node
+from MaskWhatMattersLib.errors import InputError
+
+
+class RelevanceRun:
+    """A running or finished question.
+
+    Attributes:
+        nodes: Nodes that were made or updated, in the order of the prompts: overlay, segmentation, overlay, ...
+        rows: One line per prompt, for the result table.
+        error: Why it failed; None while it runs and when it went well.
+        state: "running", "cancelling", "done", "failed" or "cancelled".
+    """
+
+    def __init__(
+        self,
+        runner: Any,
+        volume_node: Any,
+        prompts: Sequence[str],
+        *,
+        localizer: str = "builtin",
+        threshold: float | None = None,
+        device: str = "auto",
+        modality: str | None = None,
+        model: str | None = None,
+        region_node: Any = None,
+        segment_id: str | None = None,
+        replace_nan: bool = False,
+        on_event: Callable[[Any], None] = lambda event: None,
+        on_tick: Callable[[float], None] = lambda seconds: None,
+        on_end: Callable[[RelevanceRun], None] = lambda run: None,
+    ) -> None:
+        """Read the nodes, submit the job and return; what cannot work raises here, before anything is started.
+
+        Raises:
+            InputError: The prompts, the volume or the region cannot be used.
+        """
+        from MaskWhatMattersLib.jobs.relevance_job import RelevanceSpec
+
+        prompts = clean_prompts(prompts)
+        volume = volume_from_node(volume_node, modality=modality, replace_nan=replace_nan)
+        region = region_from_node(region_node, volume_node, segment_id) if localizer == "roi" else None
+        spec = RelevanceSpec(prompts=tuple(prompts), localizer=localizer, model=model, device=device, modality=modality)
+        self.nodes: list[Any] = []
+        self.rows: list[Row] = []
+        self.error: Exception | None = None
+        self.state = "running"
+        self._volume_id = volume_node.GetID()
+        self._volume_name = volume_node.GetName()
+        self._threshold = threshold
+        self._on_end = on_end
+        self._monitor = JobMonitor(
+            runner.submit(spec, volume, region),
+            on_finished=self._finish,
+            on_failed=self._fail,
+            on_cancelled=lambda: self._end("cancelled"),
+            on_event=on_event,
+            on_tick=on_tick,
+        )
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended, well or not."""
+        return self.state not in ("running", "cancelling")
+
+    def cancel(self) -> None:
+        """Ask the job to stop."""
+        if not self.done:
+            self.state = "cancelling"
+            self._monitor.cancel()
+
+    def wait(self) -> None:
+        """Keep the application alive until the end."""
+        self._monitor.wait()
+
+    def _finish(self, relevances: Any) -> None:
+        volume_node = slicer.mrmlScene.GetNodeByID(self._volume_id)
+        if volume_node is None:
+            raise InputError(
+                f'The volume "{self._volume_name}" was removed while it was worked on, so nothing was added. '
+                "Choose another volume and press Apply."
+            )
+        for index, relevance in enumerate(relevances):
+            row, nodes = show_answer(volume_node, relevance, threshold=self._threshold, index=index)
+            self.rows.append(row)
+            self.nodes.extend(nodes)
+        self._end("done")
+
+    def _fail(self, error: Exception) -> None:
+        self.error = error
+        self._end("failed")
+
+    def _end(self, state: str) -> None:
+        self.state = state
+        self._on_end(self)
