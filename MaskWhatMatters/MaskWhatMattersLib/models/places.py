@@ -133,7 +133,7 @@ def _existing_file(path: Path) -> Path:
     if path.is_dir():
         raise ModelFileError(f"{path} is a folder. Give the .safetensors file inside of it.")
     if not path.is_file():
-        raise ModelFileError(f"The model file {path} does not exist. Check the name, or name a bundled model.")
+        raise ModelFileError(f"The model file {path} does not exist. Check the name, or use a bundled one.")
     return path
 
 

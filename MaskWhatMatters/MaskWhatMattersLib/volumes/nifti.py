@@ -97,9 +97,9 @@ def _exact_affine(header: Any, rounded: Affine) -> Affine:
 
 
 def _rounding_error_mm(affine: Affine, size_ijk: tuple[int, ...]) -> float:
-    """How far float32, the type of a NIfTI header, moves the corner that moves most."""
+    """How far float32, the type of a NIfTI header, moves the corner that moves most; of 512 voxels at least."""
     rounded = affine.astype(np.float32).astype(np.float64)
-    corners = np.array(np.meshgrid(*[(0, length - 1) for length in size_ijk])).reshape(3, -1).T
+    corners = np.array(np.meshgrid(*[(0, max(length, 512) - 1) for length in size_ijk])).reshape(3, -1).T
     return float(np.abs(to_ras(corners, rounded) - to_ras(corners, affine)).max())
 
 
