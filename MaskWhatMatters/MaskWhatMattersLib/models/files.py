@@ -35,6 +35,7 @@ def save_model(state_dict: Mapping[str, Tensor], card: ModelCard, path: str | Pa
         ModelFileError: Another ending, no tensors, a value that is not finite or too large for float16, or a folder
             that cannot be written.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     path = Path(path)
@@ -52,9 +53,7 @@ def save_model(state_dict: Mapping[str, Tensor], card: ModelCard, path: str | Pa
             beside.write_text(written.model_dump_json(indent=2) + "\n", encoding="utf-8")
             os.replace(weights, path)
             os.replace(beside, card_path(path))
-    except Exception as error:
-        if not isinstance(error, OSError) and "safetensors" not in type(error).__module__:
-            raise
+    except (OSError, SafetensorError) as error:
         raise ModelFileError(
             f"The model {path.name} could not be written to {path.parent} ({error}). "
             "Free some space or choose a folder that you may write to."

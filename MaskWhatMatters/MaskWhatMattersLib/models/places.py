@@ -80,12 +80,12 @@ def find_model(name_or_path: str | Path, *, user_folder: Path | None = None) -> 
     known = ", ".join(entry.name for entry in list_models(user_folder)) or "none"
     raise ModelFileError(
         f'There is no model "{name_or_path}"; looked in {BUNDLED_FOLDER} and {user_folder}. '
-        f"Models that there are: {known}. Choose one of them, or put both files of the model into the user folder."
+        f"Models that there are: {known}. Choose one of them, or put the files of the model into the user folder."
     )
 
 
 def list_models(user_folder: Path | None = None) -> list[ModelEntry]:
-    """Every model, in the order in which `find_model` looks; a name that occurs twice counts where it is found first."""
+    """Every model, in the order in which `find_model` looks; of two with one name, the one found first."""
     from MaskWhatMattersLib.models.hub import hub_models
 
     user_folder = user_folder or default_user_folder()
