@@ -24,7 +24,7 @@ MAX_PROMPT = 500
 _FILLERS = frozenset("the a an of in on at for please segment segmentation show me find mark highlight outline".split())
 _CONTEXT = frozenset(
     "ct mr mri xray x ray radiograph scan image slice picture volume film t1 t2 cine lge chest abdominal abdomen head "
-    "neck cardiac thoracic thorax human patient patients region area organ mask tissue structure body this that s "
+    "neck cardiac thoracic thorax human patient patients region area organ mask tissue structure bone body this that s "
     "visible".split()
 )
 _SIDES = {"left": "left", "lt": "left", "sinister": "left", "right": "right", "rt": "right", "dexter": "right"}
@@ -137,10 +137,13 @@ def understand(prompt: str, similarity: Matcher | None = None) -> Understanding:
     both = bool(_BOTH & set(words)) or {"left", "right"} <= set(sides)
     core = [word for word in words if word not in _SIDES and word not in _BOTH]
     side = "" if both or not sides else sides[0]
-    found = _phrases().get(" ".join(sorted(core))) or _by_words(words) or _by_words(core) or _by_spelling(core)
+    found = _phrases().get(" ".join(sorted(core))) or _by_words(words) or _by_words(core)
+    is_sure = found is not None
+    if found is None:
+        found = _by_spelling(core)
     if found is None and similarity is not None:
         found = _by_meaning(core, similarity)
-    if found is None:
+    if found is None or _is_other_side(found, side, is_sure):
         return _unknown(prompt, core)
     return _with_side(found, side, [word for word in core if word in _PARTS])
 
@@ -158,6 +161,15 @@ def _with_side(name: str, side: str, parts: list[str]) -> Understanding:
     if half in concept.parts:
         return Understanding("concept", half)
     return Understanding("concept", name, side, message=_no_such_part(side, name))
+
+
+def _is_other_side(name: str, side: str, is_sure: bool) -> bool:
+    """Whether a structure with a side in its name, "left atrium", was reached from the other side: a different one.
+
+    An abbreviation that is sure, "LA", needs no side; a guess must have had it.
+    """
+    own = next((_SIDES[word] for word in _words(name) if word in _SIDES), "")
+    return bool(own) and side != own and (bool(side) or not is_sure)
 
 
 def _no_such_part(word: str, name: str) -> str:
@@ -230,7 +242,7 @@ def _by_meaning(words: list[str], similarity: Matcher) -> str | None:
     return ranked[0] if near else None
 
 
-MEANING_THRESHOLD = 0.72
+MEANING_THRESHOLD = 0.82
 """Cosine below which two phrases are taken to mean different things; see Testing/benchmarks/prompt_meaning.py."""
 MEANING_MARGIN = 0.08
 """The nearest concept must lead the next by this much."""

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy import ndimage
 from torch import Tensor
 
 from MaskWhatMattersLib.datasets.manifest import ManifestRow, read_manifest
@@ -226,7 +228,7 @@ def _load_case(row: ManifestRow) -> SlicedCase | None:
         known[:, column] = concept in contoured or concept in source.impossible
         if concept in source.unknown_below and concept in contoured:
             present = table[labels.long()][..., column].flatten(1).any(1)
-            known[: int(present.nonzero()[0])+1, column] &= present[: int(present.nonzero()[0])+1]
+            known[: int(present.nonzero()[0]), column] = False
     if not known.any():
         return None
     return SlicedCase(source, row, (stack.images * 255).round().to(torch.uint8), labels, known, stack.context)
@@ -235,7 +237,8 @@ def _load_case(row: ManifestRow) -> SlicedCase | None:
 def _labels_of(row: ManifestRow, stack: SliceStack) -> Tensor:
     """Labels of a case in slices; boxes become an ellipse with an unknown rim, one lung label becomes two."""
     if row.label_map is None:
-        return _labels_from_boxes(row.note, stack)
+        boxes = labels_from_boxes(row.note, stack.source.spatial_shape[1:])
+        return stack.fit(torch.from_numpy(boxes)[None], nearest=True).to(torch.uint8)
     labels = slice_labels(stack, _on_grid(read_volume(row.label_map), stack.source))
     if row.dataset == "brain_tumor_2d_figshare":
         return (labels > 127).to(torch.uint8)
@@ -248,27 +251,29 @@ def _on_grid(labels: Volume, image: Volume) -> Volume:
     return image.with_array(labels.array) if not image.has_physical_scale else labels
 
 
-def _labels_from_boxes(note: str, stack: SliceStack) -> Tensor:
-    """Tumours known by their box, centre and size as shares of the picture: inside unknown, its core tumour."""
-    height, width = stack.source.spatial_shape[1:]
-    labels = np.zeros((height, width), np.uint8)
+def labels_from_boxes(note: str, shape: tuple[int, int], *, rim: bool = True) -> NDArray[np.uint8]:
+    """Tumours known by their boxes, centre and size as shares of the picture, uint8 [H, W].
+
+    Outlined tumours of the same set fill about the ellipse inscribed in their box. With `rim` its outer part and a
+    little more is `IGNORED` and the core is 1; without, the whole ellipse is 1.
+    """
+    height, width = shape
+    labels = np.zeros(shape, np.uint8)
     rows, columns = np.mgrid[0:height, 0:width]
     found = re.search(r"=(\[\[.*\]\])", note)
-    boxes = json.loads(found.group(1)) if found else []
-    for centre_x, centre_y, box_width, box_height in boxes:
-        across = np.abs((columns + 0.5) / width - centre_x) / (box_width / 2)
-        down = np.abs((rows + 0.5) / height - centre_y) / (box_height / 2)
-        labels[(across <= 1.1) & (down <= 1.1) & (labels == 0)] = IGNORED
-        # Outlined tumours of the same set fill about the inscribed ellipse; its rim stays unknown.
-        labels[across**2 + down**2 <= 0.75**2] = 1
-        labels[(across**2 + down**2 > 1.3**2) & (labels == IGNORED)] = 0
-    return stack.fit(torch.from_numpy(labels)[None], nearest=True).to(torch.uint8)
+    distance = np.full(shape, np.inf)
+    for centre_x, centre_y, box_width, box_height in json.loads(found.group(1)) if found else []:
+        across = ((columns + 0.5) / width - centre_x) / (box_width / 2)
+        down = ((rows + 0.5) / height - centre_y) / (box_height / 2)
+        distance = np.minimum(distance, np.hypot(across, down))
+    if rim:
+        labels[distance <= 1.3] = IGNORED
+    labels[distance <= (0.75 if rim else 1.0)] = 1
+    return labels
 
 
 def _split_lungs(labels: Tensor) -> Tensor:
     """One label for both lungs becomes 1 (picture's left: the patient's right lung) and 2; unknown if they touch."""
-    from scipy import ndimage
-
     lungs = labels[0].numpy() == 1
     parts, count = ndimage.label(lungs)
     result = np.where(labels[0].numpy() == IGNORED, IGNORED, 0).astype(np.uint8)
