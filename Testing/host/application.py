@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import slicer
-from PySide6.QtCore import Property, QObject, QSettings, Signal
+from PySide6.QtCore import Property, QObject, QProcessEnvironment, QSettings, Signal
 from PySide6.QtGui import QFontDatabase
 from PySide6.QtWidgets import QApplication, QMainWindow
 
@@ -133,8 +132,8 @@ class qSlicerApplication(QApplication):
 
     userSettings = revisionUserSettings = settings
 
-    def startupEnvironment(self) -> dict[str, str]:
-        return dict(os.environ)
+    def startupEnvironment(self) -> QProcessEnvironment:
+        return QProcessEnvironment.systemEnvironment()
 
     def pauseRender(self) -> None:
         self._host_paused += 1

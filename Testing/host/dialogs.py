@@ -59,13 +59,14 @@ def script_modal_dialogs(dialogs: Dialogs) -> None:
 
     def run_message_box(box: Any, *_: Any) -> int:
         kind = box.icon.name.lower() if hasattr(box.icon, "name") else _kind_of(box.icon)
-        buttons = box.buttons()
+        # "Show Details..." is a button too, but no answer.
+        buttons = [button for button in box.buttons() if box.buttonRole(button) != QtWidgets.QMessageBox.ActionRole]
         if len(buttons) <= 1:
-            dialogs.shown.append(Dialog(kind, box.windowTitle, box.text, box.detailedText, "ok"))
+            dialogs.shown.append(Dialog(kind, box.windowTitle.strip(), box.text, box.detailedText, "ok"))
             return _press(box, buttons[0] if buttons else None)
         declining = next((b for b in buttons if box.standardButton(b) in _DECLINING), buttons[-1])
         details = box.informativeText + box.detailedText
-        answer = dialogs.ask(kind, box.windowTitle, box.text, declining, details)
+        answer = dialogs.ask(kind, box.windowTitle.strip(), box.text, declining, details)
         return _press(box, answer if answer is declining else _button_called(box, answer))
 
     def run_dialog(dialog: Any, *_: Any) -> int:

@@ -69,6 +69,9 @@ class LayoutManager(QObject):
         view.SetSingletonTag("1")
         self._host_view = ThreeDWidget(scene.AddNode(view))
 
+    def mrmlSliceLogics(self) -> Any:
+        return slicer.app.applicationLogic().GetSliceLogics()
+
     def sliceViewNames(self) -> tuple[str, ...]:
         return tuple(self._host_slices)
 

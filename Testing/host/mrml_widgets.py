@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import slicer
 import vtk
@@ -45,7 +45,7 @@ class qMRMLWidget(QWidget):
     """Holds the scene and hands it to the children that are connected in the .ui file."""
 
     mrmlSceneChanged = Signal(object)
-    host_signals = {"mrmlSceneChanged(vtkMRMLScene*)": "mrmlSceneChanged(PyObject)"}  # noqa: RUF012
+    host_signals: ClassVar = {"mrmlSceneChanged(vtkMRMLScene*)": "mrmlSceneChanged(PyObject)"}
 
     def mrmlScene(self) -> Any:
         return self.__dict__.get("_host_scene")
@@ -72,7 +72,7 @@ class qMRMLNodeComboBox(Observing, qMRMLWidget):
     nodeAdded = Signal(object)
     nodeAddedByUser = Signal(object)
     nodeAboutToBeRemoved = Signal(object)
-    host_signals = {  # noqa: RUF012
+    host_signals: ClassVar = {
         **qMRMLWidget.host_signals,
         "currentNodeChanged(vtkMRMLNode*)": "currentNodeChanged(PyObject)",
         "currentNodeChanged(bool)": "currentNodeChangedToValid(bool)",
@@ -102,7 +102,7 @@ class qMRMLNodeComboBox(Observing, qMRMLWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._host_current = None
+        self._host_current = self._host_requested = None
         self._host_nodes: list[Any] = []
         self._host_attributes: list[tuple[str, str, Any]] = []
         self._host_box = QComboBox(self)
@@ -123,8 +123,9 @@ class qMRMLNodeComboBox(Observing, qMRMLWidget):
         if isinstance(node, str):
             self.setCurrentNodeID(node)
             return
-        if node is not None and node not in self._host_nodes:
-            node = None  # a node that the filter does not let through cannot be shown
+        self._host_requested = None if node in self._host_nodes else node
+        if self._host_requested is not None:
+            node = None  # not listed: filtered out, or not yet listed while a scene is being read
         if node is None and not self.noneEnabled and self._host_nodes:
             node = self._host_current if self._host_current in self._host_nodes else self._host_nodes[0]
         self._host_select(node)
@@ -179,6 +180,9 @@ class qMRMLNodeComboBox(Observing, qMRMLWidget):
         for node in added:
             self.host_observe(node.GetID(), node, (vtk.vtkCommand.ModifiedEvent,), self._host_relabel)
         self._host_relabel()
+        if self._host_requested in self._host_nodes:
+            self._host_current, requested = None, self._host_requested
+            self.setCurrentNode(requested)
         current = self._host_current if self._host_current in self._host_nodes else None
         if current is None and not self.noneEnabled and self._host_nodes:
             current = self._host_nodes[0]
@@ -200,6 +204,7 @@ class qMRMLNodeComboBox(Observing, qMRMLWidget):
         self._host_box.setCurrentIndex(self._host_nodes.index(self._host_current) + shift if known else shift - 1)
 
     def _host_picked(self, index: int) -> None:
+        self._host_requested = None
         index -= 1 if self.noneEnabled else 0
         self._host_select(self._host_nodes[index] if index >= 0 else None)
         self.nodeActivated.emit(self._host_current)

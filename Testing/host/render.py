@@ -37,7 +37,7 @@ def render_slice(view_name: str, path: Path | None, offset_mm: float | None, siz
     image = vtk.vtkActor2D()
     image.SetMapper(mapper)
     image.GetProperty().SetDisplayLocationToBackground()
-    renderer.AddActor2D(image)
+    renderer.AddViewProp(image)
     camera = renderer.GetActiveCamera()
     camera.ParallelProjectionOn()
     camera.SetParallelScale(size[1] / 2)

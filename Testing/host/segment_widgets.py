@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import slicer
-from PySide6.QtCore import Property, Qt, Signal
+from PySide6.QtCore import Property, Signal
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QAbstractItemView, QComboBox, QHBoxLayout, QPushButton, QTableWidget, QTableWidgetItem
 
@@ -27,7 +27,7 @@ def segment_ids(node: Any) -> list[str]:
 @register_native
 class qMRMLSegmentsTableView(Observing, qMRMLWidget):
     selectionChanged = Signal(object, object)
-    host_signals = {  # noqa: RUF012
+    host_signals: ClassVar = {
         **qMRMLWidget.host_signals,
         "selectionChanged(QItemSelection,QItemSelection)": "selectionChanged(PyObject,PyObject)",
     }
@@ -118,7 +118,7 @@ class qMRMLSegmentSelectorWidget(Observing, qMRMLWidget):
 
     currentNodeChanged = Signal(object)
     currentSegmentChanged = Signal(str)
-    host_signals = {  # noqa: RUF012
+    host_signals: ClassVar = {
         **qMRMLWidget.host_signals,
         "currentNodeChanged(vtkMRMLNode*)": "currentNodeChanged(PyObject)",
     }
@@ -154,7 +154,7 @@ class qMRMLSegmentSelectorWidget(Observing, qMRMLWidget):
         self._host_nodes.setCurrentNode(node)
 
     def currentSegmentID(self) -> str:
-        return self._host_segments.currentData(Qt.UserRole) or ""
+        return self._host_segments.currentData or ""
 
     def setCurrentSegmentID(self, segment_id: str) -> None:
         self._host_segments.setCurrentIndex(self._host_segments.findData(segment_id))

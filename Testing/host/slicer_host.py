@@ -91,6 +91,12 @@ class Host:
 
         slicer.mrmlScene = slicer.vtkMRMLScene()
         slicer.app.temporaryPath = str(self._fresh_folder("temporary"))
+        cache = slicer.vtkCacheManager()  # where scene bundles are unpacked
+        cache.SetRemoteCacheDirectory(str(self._fresh_folder("cache")))
+        slicer.mrmlScene.SetCacheManager(cache)
+        manager = slicer.vtkDataIOManager()
+        manager.SetCacheManager(cache)
+        slicer.mrmlScene.SetDataIOManager(manager)
         slicer.modules = make_core_modules(slicer.app, slicer.mrmlScene)
         slicer.app.layoutManager().host_set_scene(slicer.mrmlScene)
         follow_scene(slicer.mrmlScene)
@@ -184,9 +190,8 @@ class Host:
     def load_scene(self, path: Path) -> None:
         """Close the scene and open the one in the file."""
         self.close_scene()
-        self.slicer.app.coreIOManager().loadNodes(
-            "SceneFile", {"fileName": str(path), "clear": False}, self.slicer.vtkCollection()
-        )
+        if not self.slicer.app.coreIOManager().loadNodes("SceneFile", {"fileName": str(path)}, None):
+            raise RuntimeError(f"The scene could not be read from {path}")
         self.process_events()
 
     def add_volume(self, array: Any, name: str = "Volume", ijk_to_ras: Any = None, node_class: str = "") -> Any:

@@ -20,12 +20,9 @@ def host() -> Iterator[object]:
         pytest.skip(explain_missing(missing))
     started = start_host(folders=[FIXTURES])
     yield started
-    try:
-        for name in list(started.opened):
-            started.close_module(name)
-        started.check_nothing_escaped()
-    finally:
-        started.reset()
+    for name in list(started.opened):
+        started.close_module(name)
+    started.check_nothing_escaped()
 
 
 @pytest.fixture
