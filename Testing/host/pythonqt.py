@@ -9,7 +9,8 @@ import ctypes
 import inspect
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -27,6 +28,7 @@ _qt_connect = QtCore.QObject.connect
 _qt_disconnect = QtCore.QObject.disconnect
 _qt_get_attribute = QtCore.QObject.__getattribute__
 _patched = False
+_loading_ui = False
 
 
 class QtPropertyAttribute:
@@ -55,6 +57,17 @@ def register_native(cls: type) -> type:
     """Class decorator: instances of exactly this class refuse attributes that C++ does not have."""
     _native_classes.add(cls)
     return cls
+
+
+@contextmanager
+def loading_ui() -> Iterator[None]:
+    """While a .ui file is being loaded, new attributes are ignored instead of refused."""
+    global _loading_ui
+    _loading_ui = True
+    try:
+        yield
+    finally:
+        _loading_ui = False
 
 
 def make_pythonqt_like() -> None:
@@ -111,6 +124,8 @@ def _set_attribute(self: Any, name: str, value: Any) -> None:
     elif isinstance(value, QtCore.SignalInstance):
         self.__dict__[name] = value  # PySide6 keeps a looked-up signal on the object
     elif type(self) in _native_classes and not name.startswith(PRIVATE_PREFIX):
+        if _loading_ui:
+            return  # PySide6 6.12 hangs every child on the top widget; PythonQt does not
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
     else:
         self.__dict__[name] = value

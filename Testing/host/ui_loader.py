@@ -10,6 +10,8 @@ from PySide6.QtCore import QBuffer, QIODevice, QObject
 from PySide6.QtUiTools import QUiLoader
 from PySide6.QtWidgets import QWidget
 
+from .pythonqt import loading_ui
+
 widget_classes: dict[str, type] = {}  # class name in a .ui file -> stand-in
 
 
@@ -34,7 +36,8 @@ class UiLoader(QUiLoader):
         buffer = QBuffer()
         buffer.setData(ElementTree.tostring(root))
         buffer.open(QIODevice.ReadOnly)
-        widget = super().load(buffer, parent)
+        with loading_ui():
+            widget = super().load(buffer, parent)
         for connection in connections:
             _make_connection(widget, connection)
         return widget

@@ -54,3 +54,7 @@ def test_connection_to_a_missing_slot_is_an_error(load):
 def test_missing_file_is_an_error(host):
     with pytest.raises(RuntimeError, match="file not found"):
         host.slicer.util.loadUI("/nowhere/Page.ui")
+
+
+def test_children_are_no_attributes_of_the_page(load):
+    assert not hasattr(load(), "child")
