@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from MaskWhatMattersLib import __version__
-from MaskWhatMattersLib.volumes import CT_WINDOWS, Volume, orient, percentile_window, window
+from MaskWhatMattersLib.display_slices import DisplaySlices
+from MaskWhatMattersLib.volumes import CT_WINDOWS, Volume, percentile_window, window
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -29,9 +30,7 @@ _TEXT = (228, 228, 231)
 _FAINT = (150, 150, 158)
 _OUTLINE = (255, 235, 60)
 # Black body colours: dark red, orange, yellow; told apart by brightness alone too.
-_HEAT = np.array([[90, 0, 0], [200, 30, 0], [255, 140, 0], [255, 240, 120]], dtype=np.float32)
-# Axes of an LPS array [k, j, i] to cut along, whether to flip the rows, and the letters at the left and right edge.
-_CUTS = {0: (False, "R", "L"), 1: (True, "R", "L"), 2: (True, "A", "P")}
+_HEAT = np.array([[90, 0, 0], [190, 30, 0], [240, 110, 0], [255, 200, 50]], dtype=np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,22 +98,18 @@ def save_picture(picture: Picture, path: Path) -> None:
 
 def _draw_tile(volume: Volume, answer: RelevanceMap, threshold: float | None) -> Picture:
     """One slice with its overlay, edge letters and caption."""
-    shown = orient(volume.with_array(volume.array[:1]), "LPS")
-    relevance = orient(answer.volume, "LPS").array[0]
-    axis = _cut_axis(shown)
-    others = tuple(other for other in range(3) if other != axis)
-    index = _best_index(relevance, others)
-    grey = _slice(shown.array[0], axis, index)
-    heat = _slice(relevance, axis, index)
-    row_mm, column_mm = (shown.spacing_mm[2 - other] for other in others)  # spacing is i, j, k; axes are k, j, i
-    size = _fitted(grey.shape[0] * row_mm, grey.shape[1] * column_mm)
-    pixels = _blend(_windowed(shown, grey, answer), heat, answer.threshold if threshold is None else threshold)
+    slices, maps = DisplaySlices(volume), DisplaySlices(answer.volume)
+    index = _best_index(maps)
+    grey, heat = slices.picture(index).astype(np.float32), maps.picture(index)
+    size = _fitted(*(length * mm for length, mm in zip(grey.shape, slices.pixel_mm, strict=True)))
+    level = answer.threshold if threshold is None else threshold
+    pixels = _blend(_windowed(volume, grey, answer), heat, level)
     tile = _canvas(_TILE, _TILE + _CAPTION)
     picture = _from_array(pixels).resize(size, resample=_bilinear())
     tile.paste(picture, ((_TILE - size[0]) // 2, (_TILE - size[1]) // 2))
-    _, left, right = _CUTS[axis]
-    _write(tile, (3, _TILE // 2 - 6), left, _FAINT, 20)
-    _write(tile, (_TILE - 12, _TILE // 2 - 6), right, _FAINT, 20)
+    if volume.has_physical_scale:  # a picture does not say which way its patient faced
+        _write(tile, (3, _TILE // 2 - 6), slices.left, _FAINT, 20)
+        _write(tile, (_TILE - 12, _TILE // 2 - 6), slices.right, _FAINT, 20)
     _write(tile, (2, _TILE + 2), answer.prompt, _TEXT, _TILE - 4)
     _write(tile, (2, _TILE + 17), describe(answer, threshold), _FAINT, _TILE - 4)
     return tile
@@ -128,24 +123,10 @@ def describe(answer: RelevanceMap, threshold: float | None = None) -> str:
     return f"{answer.verdict}, score {answer.score:.2f}" + (f", {size:.1f} mL" if size is not None else "")
 
 
-def _cut_axis(shown: Volume) -> int:
-    """Across the slices as acquired where they are thick, else axial; never along a single slice."""
-    flat = [axis for axis in range(3) if shown.spatial_shape[axis] == 1]
-    if flat:
-        return flat[0]
-    spacing = shown.spacing_mm[::-1]
-    thickest = int(np.argmax(spacing))
-    return thickest if spacing[thickest] > 1.5 * float(np.median(spacing)) else 0
-
-
-def _best_index(relevance: NDArray[Any], others: tuple[int, ...]) -> int:
-    sums = relevance.sum(axis=others, dtype=np.float64)
-    return int(sums.argmax()) if sums.any() else len(sums) // 2
-
-
-def _slice(array: NDArray[Any], axis: int, index: int) -> NDArray[np.float32]:
-    plane: NDArray[np.float32] = np.take(array, index, axis=axis).astype(np.float32)
-    return plane[::-1] if _CUTS[axis][0] else plane
+def _best_index(maps: DisplaySlices) -> int:
+    """The slice with the most relevance; the middle one when there is none."""
+    sums = [float(maps.picture(index).sum(dtype=np.float64)) for index in range(len(maps))]
+    return int(np.argmax(sums)) if any(sums) else len(sums) // 2
 
 
 def _windowed(volume: Volume, plane: NDArray[np.float32], answer: RelevanceMap) -> NDArray[np.float32]:
@@ -164,7 +145,7 @@ def _blend(grey: NDArray[np.float32], heat: NDArray[np.float32], threshold: floa
     lower = np.minimum(steps.astype(int), len(_HEAT) - 2)
     part = (steps - lower)[..., None]
     colour = _HEAT[lower] * (1 - part) + _HEAT[lower + 1] * part
-    opacity = (0.55 * np.clip(heat, 0, 1))[..., None]
+    opacity = (0.45 * np.clip(heat, 0, 1))[..., None]
     pixels: NDArray[np.uint8] = (base * (1 - opacity) + colour * opacity).astype(np.uint8)
     pixels[_border(heat >= max(threshold, 1e-6))] = _OUTLINE
     return pixels

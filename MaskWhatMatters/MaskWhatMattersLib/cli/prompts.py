@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from MaskWhatMattersLib.errors import InputError, UnknownConceptError
 from MaskWhatMattersLib.relevance.concepts import checked_prompt, understand
 from MaskWhatMattersLib.relevance.registry import localizer_info
+from MaskWhatMattersLib.relevance.sentence_embedding import sentence_similarity
 
 if TYPE_CHECKING:
     from MaskWhatMattersLib.cli.options import RelevanceOptions
@@ -47,6 +48,8 @@ def check_prompts(prompts: Sequence[str], localizer: str) -> None:
         if localizer not in _KNOWS_CONCEPTS_ONLY:
             continue
         understanding = understand(prompt)
+        if understanding.kind == "unknown":  # only now is it worth loading the sentence encoder
+            understanding = understand(prompt, sentence_similarity)
         if understanding.kind == "unknown":
             problems.append(understanding.message)
             suggestions += understanding.suggestions
