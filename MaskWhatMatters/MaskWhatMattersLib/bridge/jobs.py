@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import logging
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -122,14 +121,16 @@ def runner_for(
         )
     from MaskWhatMattersLib.jobs import LocalWorkerRunner, SchedulerRunner
 
-    files = {"tls_ca": tls_ca or None, "tls_cert": tls_cert or None, "tls_key": tls_key or None}
-    key = (scheduler, *files.values()) if scheduler else ("",)
+    files = [path or None for path in (tls_ca, tls_cert, tls_key)]
+    key = (scheduler, *files) if scheduler else ("",)
     if key not in _runners:
         _arrange_closing()
         if scheduler:
-            _runners[key] = SchedulerRunner(scheduler, consent_to_send_pixels=True, **files)
+            _runners[key] = SchedulerRunner(
+                scheduler, consent_to_send_pixels=True, tls_ca=files[0], tls_cert=files[1], tls_key=files[2]
+            )
         else:
-            _runners[key] = LocalWorkerRunner(sys.executable)  # PythonSlicer, inside Slicer
+            _runners[key] = LocalWorkerRunner()
     return _runners[key]
 
 

@@ -8,10 +8,11 @@ from typing import Any
 import slicer
 
 from MaskWhatMattersLib.bridge.answers import Row, clean_prompts, show_answer
-from MaskWhatMattersLib.bridge.jobs import JobMonitor
+from MaskWhatMattersLib.bridge.jobs import JobMonitor, runner_for
 from MaskWhatMattersLib.bridge.nodes import volume_from_node
 from MaskWhatMattersLib.bridge.regions import region_from_node
-from MaskWhatMattersLib.errors import InputError
+from MaskWhatMattersLib.bridge.setup import missing_packages
+from MaskWhatMattersLib.errors import InputError, JobCancelledError, JobError
 
 
 class RelevanceRun:
@@ -22,13 +23,14 @@ class RelevanceRun:
         rows: One line per prompt, for the result table.
         error: Why it failed; None while it runs and when it went well.
         state: "running", "cancelling", "done", "failed" or "cancelled".
+        volume_node: The volume that was asked about.
     """
 
     def __init__(
         self,
         runner: Any,
         volume_node: Any,
-        prompts: Sequence[str],
+        prompts: str | Sequence[str],
         *,
         localizer: str = "builtin",
         threshold: float | None = None,
@@ -49,14 +51,15 @@ class RelevanceRun:
         """
         from MaskWhatMattersLib.jobs.relevance_job import RelevanceSpec
 
-        prompts = clean_prompts(prompts)
+        cleaned = clean_prompts(prompts)
         volume = volume_from_node(volume_node, modality=modality, replace_nan=replace_nan)
         region = region_from_node(region_node, volume_node, segment_id) if localizer == "roi" else None
-        spec = RelevanceSpec(prompts=tuple(prompts), localizer=localizer, model=model, device=device, modality=modality)
+        spec = RelevanceSpec(prompts=tuple(cleaned), localizer=localizer, model=model, device=device, modality=modality)
         self.nodes: list[Any] = []
         self.rows: list[Row] = []
         self.error: Exception | None = None
         self.state = "running"
+        self.volume_node = volume_node
         self._volume_id = volume_node.GetID()
         self._volume_name = volume_node.GetName()
         self._threshold = threshold
@@ -81,9 +84,20 @@ class RelevanceRun:
             self.state = "cancelling"
             self._monitor.cancel()
 
-    def wait(self) -> None:
-        """Keep the application alive until the end."""
+    def result(self) -> list[Any]:
+        """Keep the application alive until the end and return the nodes.
+
+        Raises:
+            InputError: Something that the user gave cannot be used.
+            JobError: The job failed.
+            JobCancelledError: It was cancelled.
+        """
         self._monitor.wait()
+        if self.error is not None:
+            raise self.error
+        if self.state == "cancelled":
+            raise JobCancelledError("The job was cancelled, so nothing was added to the scene.")
+        return self.nodes
 
     def _finish(self, relevances: Any) -> None:
         volume_node = slicer.mrmlScene.GetNodeByID(self._volume_id)
@@ -105,3 +119,40 @@ class RelevanceRun:
     def _end(self, state: str) -> None:
         self.state = state
         self._on_end(self)
+
+
+def start_relevance(
+    volume_node: Any,
+    prompts: str | Sequence[str],
+    *,
+    scheduler: str = "",
+    consent: bool = False,
+    tls_files: tuple[str, str, str] = ("", "", ""),
+    callbacks: dict[str, Callable[[Any], None] | None] | None = None,
+    **options: Any,
+) -> RelevanceRun:
+    """Start a run on this computer's warm worker, or on a scheduler.
+
+    Args:
+        volume_node: Scalar volume node.
+        prompts: A text with one prompt per line, or a list.
+        scheduler: Address of a Dask scheduler; empty for this computer.
+        consent: Agreement to send voxels to the scheduler.
+        tls_files: CA, certificate and key of the scheduler.
+        callbacks: on_event, on_tick and on_end of `RelevanceRun`; None where nobody listens.
+        **options: The rest of what `RelevanceRun` takes.
+
+    Raises:
+        JobError: A package is missing.
+        InputError: Something cannot be used.
+    """
+    missing = missing_packages()
+    if missing:
+        raise JobError(
+            f"Packages are missing: {', '.join(missing)}.",
+            hint="Open the module Mask What Matters and press the button in its first line.",
+        )
+    ca, certificate, key = tls_files
+    runner = runner_for(scheduler, consent=consent, tls_ca=ca, tls_cert=certificate, tls_key=key)
+    listening: dict[str, Any] = {name: callback for name, callback in (callbacks or {}).items() if callback is not None}
+    return RelevanceRun(runner, volume_node, prompts, **listening, **options)

@@ -1,0 +1,255 @@
+"""Slicer module MaskWhatMatters: type a prompt, see where in the volume it is. The work is in MaskWhatMattersLib."""
+# ruff: noqa: PT009, PT027  (the self test runs inside Slicer, without pytest)
+
+from typing import Annotated
+
+import slicer
+import vtk
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+
+class MaskWhatMatters(ScriptedLoadableModule):
+    """What Slicer shows about the module before it is opened."""
+
+    def __init__(self, parent):
+        ScriptedLoadableModule.__init__(self, parent)
+        self.parent.title = _("Mask What Matters")
+        self.parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
+        self.parent.dependencies = ["Segmentations", "Volumes", "Markups"]
+        self.parent.contributors = ["The MaskWhatMatters contributors"]
+        self.parent.helpText = _(
+            "Type what matters in a scan, for example <i>left lung</i> or <i>brain tumor</i>, and see where it is: as "
+            "a relevance map and as a segmentation. Everything is computed on this computer unless you choose a Dask "
+            "scheduler under Advanced. Not for clinical use."
+        )
+        self.parent.acknowledgementText = _(
+            "The relevance network and its training data are described in the model card that comes with the weights."
+        )
+
+
+@parameterNodeWrapper
+class MaskWhatMattersParameterNode:
+    """What the panel shows; saved with the scene."""
+
+    inputVolume: slicer.vtkMRMLScalarVolumeNode
+    prompts: str = ""
+    localizer: str = "builtin"
+    regionNode: slicer.vtkMRMLNode
+    segmentId: str = ""
+    threshold: Annotated[float, WithinRange(0.01, 1.0)] = 0.5
+    overlayOpacity: Annotated[float, WithinRange(0.0, 1.0)] = 0.5
+    device: str = "auto"
+    modality: str = ""
+    model: str = ""
+    replaceNan: bool = False
+    compute: str = "local"
+    scheduler: str = ""
+    tlsCa: str = ""
+    tlsCert: str = ""
+    tlsKey: str = ""
+    resultVolume: slicer.vtkMRMLScalarVolumeNode
+    results: str = "[]"
+
+
+class MaskWhatMattersWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """The panel's life: opened, closed, scene closed, reloaded."""
+
+    def __init__(self, parent=None):
+        self.logic = None
+        self.panel = None
+        VTKObservationMixin.__init__(self)
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+
+    def setup(self):
+        """Load the layout and give it life."""
+        from MaskWhatMattersLib.bridge.relevance_panel import RelevancePanel
+
+        ScriptedLoadableModuleWidget.setup(self)
+        uiWidget = slicer.util.loadUI(self.resourcePath("UI/MaskWhatMatters.ui"))
+        self.layout.addWidget(uiWidget)
+        self.ui = slicer.util.childWidgetVariables(uiWidget)
+        uiWidget.setMRMLScene(slicer.mrmlScene)
+        self.logic = MaskWhatMattersLogic()
+        icons = [self.resourcePath(f"Icons/MaskWhatMatters{name}.png") for name in ("Shown", "Hidden")]
+        self.panel = RelevancePanel(self.ui, self.logic, tuple(icons))
+        self.panel.setup.start()
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
+        self.initializeParameterNode()
+
+    def cleanup(self):
+        """Called before the panel is destroyed or the module is reloaded."""
+        self.removeObservers()
+        if self.panel is not None:
+            self.panel.close()
+            self.panel = None
+
+    def enter(self):
+        """Called when the user opens the module."""
+        self.initializeParameterNode()
+
+    def exit(self):
+        """Called when the user goes to another module; a running job goes on."""
+
+    def onSceneStartClose(self, caller, event):
+        """The nodes are about to go: the job's monitor cancels it."""
+        self.panel.set_parameters(None)
+
+    def onSceneEndClose(self, caller, event):
+        """Start anew when the panel is on screen; `enter` does it otherwise."""
+        self.panel.on_scene_closed()
+        if getattr(self.parent, "isEntered", True):
+            self.initializeParameterNode()
+
+    def onSceneEndImport(self, caller, event):
+        """A scene with our parameter node may have been loaded."""
+        self.initializeParameterNode()
+
+    def initializeParameterNode(self):
+        """Follow the module's parameter node in the present scene."""
+        if self.panel is not None:
+            self.panel.set_parameters(self.logic.getParameterNode())
+
+
+class MaskWhatMattersLogic(ScriptedLoadableModuleLogic):
+    """What every button of the panel calls, for the Python console as well."""
+
+    def getParameterNode(self):
+        """The module's parameters in the present scene, typed."""
+        return MaskWhatMattersParameterNode(super().getParameterNode())
+
+    def shownVolume(self):
+        """The volume in the background of the red slice view, else the first scan of the scene, else None."""
+        from MaskWhatMattersLib.bridge.scene_views import shown_volume
+
+        return shown_volume(slicer.mrmlScene)
+
+    def showRelevance(
+        self,
+        volumeNode,
+        prompts,
+        localizer="builtin",
+        threshold=None,
+        wait=True,
+        *,
+        model=None,
+        device="auto",
+        modality=None,
+        regionNode=None,
+        segmentId=None,
+        replaceNan=False,
+        scheduler="",
+        consent=False,
+        tlsFiles=("", "", ""),
+        onEvent=None,
+        onTick=None,
+        onEnd=None,
+    ):
+        """Find prompts in a volume and show where they are: an overlay and a segmentation for each that is found.
+
+        Args:
+            volumeNode: vtkMRMLScalarVolumeNode; linear transforms above it are taken into account.
+            prompts: One string with a prompt per line, or a list.
+            localizer: A name in `MaskWhatMattersLib.relevance.available_localizers()`; to name one that is for
+                research only is to acknowledge that.
+            threshold: Relevance from which a voxel belongs to the mask, 0..1; None takes the localizer's advice.
+            wait: Return when it is done; otherwise return at once.
+            model: Model file, folder or name, where the localizer takes one.
+            device: "auto", "cpu", "cuda" or "mps".
+            modality: "CT", "MR" or "XR"; None believes the scan.
+            regionNode: For the localizer "roi": segmentation, label map or markups ROI.
+            segmentId: One segment of `regionNode`; None takes all.
+            replaceNan: Give voxels without a number the darkest value instead of refusing the volume.
+            scheduler: Address of a Dask scheduler; empty computes here.
+            consent: Agreement to send voxels to `scheduler`.
+            tlsFiles: Paths of CA, certificate and key for a scheduler that is reached by tls://.
+            onEvent: Called with each event of the job.
+            onTick: Called with the elapsed seconds.
+            onEnd: Called with the run when it has ended.
+
+        Returns:
+            The nodes that were made or updated; with `wait=False` a run with `cancel()`, `done`, `nodes`, `rows`.
+
+        Raises:
+            InputError: Volume, prompts, region or address cannot be used; the message says what to do.
+            JobError: The job failed; `details` has the worker's last lines, `hint` what to do.
+            JobCancelledError: It was cancelled while this waited, for example because the scene was closed.
+        """
+        from MaskWhatMattersLib.bridge.relevance_run import start_relevance
+
+        run = start_relevance(
+            volumeNode,
+            prompts,
+            localizer=localizer,
+            threshold=threshold,
+            model=model,
+            device=device,
+            modality=modality,
+            region_node=regionNode,
+            segment_id=segmentId,
+            replace_nan=replaceNan,
+            scheduler=scheduler,
+            consent=consent,
+            tls_files=tlsFiles,
+            callbacks={"on_event": onEvent, "on_tick": onTick, "on_end": onEnd},
+        )
+        return run.result() if wait else run
+
+
+class MaskWhatMattersTest(ScriptedLoadableModuleTest):
+    """Self test: the whole path on a volume made here, with no network and no weights."""
+
+    def runTest(self):
+        """Run every test in a fresh scene."""
+        for test in (self.test_region_becomes_overlay_and_segmentation, self.test_bad_volume_is_refused):
+            slicer.mrmlScene.Clear()
+            test()
+
+    def test_region_becomes_overlay_and_segmentation(self):
+        """A box of the user comes back as a mask on exactly the voxels that it holds."""
+        self.delayDisplay("Finding a box in a volume")
+        volumeNode, boxNode = self._volumeWithBox()
+        overlay, segmentation = MaskWhatMattersLogic().showRelevance(
+            volumeNode, "my box", localizer="roi", regionNode=boxNode
+        )
+        relevance = slicer.util.arrayFromVolume(overlay)
+        self.assertEqual(relevance.shape, (20, 30, 40))
+        self.assertEqual(int(relevance.sum()), 6 * 6 * 6)
+        self.assertEqual(relevance[10, 15, 20], 1)
+        self.assertEqual(segmentation.GetName(), "my box")
+        again = MaskWhatMattersLogic().showRelevance(volumeNode, "my box", localizer="roi", regionNode=boxNode)
+        self.assertEqual([node.GetID() for node in again], [overlay.GetID(), segmentation.GetID()])
+        self.delayDisplay("Found it")
+
+    def test_bad_volume_is_refused(self):
+        """A volume without voxels gives a clear message and no node."""
+        empty = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "empty")
+        before = slicer.mrmlScene.GetNumberOfNodes()
+        with self.assertRaisesRegex(ValueError, "has no voxels"):
+            MaskWhatMattersLogic().showRelevance(empty, "left lung", localizer="roi")
+        self.assertEqual(slicer.mrmlScene.GetNumberOfNodes(), before)
+
+    def _volumeWithBox(self):
+        import numpy as np
+
+        volumeNode = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "scan")
+        slicer.util.updateVolumeFromArray(volumeNode, np.random.default_rng(0).normal(size=(20, 30, 40)))
+        matrix = vtk.vtkMatrix4x4()
+        for axis, spacing in enumerate((-0.8, -0.8, 2.0)):
+            matrix.SetElement(axis, axis, spacing)
+        volumeNode.SetIJKToRASMatrix(matrix)
+        volumeNode.CreateDefaultDisplayNodes()
+        boxNode = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "box")
+        boxNode.SetCenter(-20 * 0.8, -15 * 0.8, 10 * 2.0)
+        boxNode.SetSize(5.5 * 0.8, 5.5 * 0.8, 5.5 * 2.0)
+        return volumeNode, boxNode

@@ -1,0 +1,314 @@
+"""The Relevance panel: prompts in, a table of findings out; everything it knows is in the parameter node."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import qt
+import slicer
+import vtk
+from slicer.i18n import tr as _
+
+from MaskWhatMattersLib.bridge.answers import Row, clean_prompts
+from MaskWhatMattersLib.bridge.prompt_history import PromptHistory
+from MaskWhatMattersLib.bridge.regions import REGION_CLASSES, segment_names
+from MaskWhatMattersLib.bridge.results_view import ResultsView
+from MaskWhatMattersLib.bridge.widgets import JobBar, SetupStrip, ask_user
+from MaskWhatMattersLib.errors import InputError, JobError
+from MaskWhatMattersLib.relevance.registry import LocalizerInfo, available_localizers
+
+_ACKNOWLEDGED = "MaskWhatMatters/Acknowledged/"
+_ALL_SEGMENTS = ""
+
+
+class RelevancePanel:
+    """Connects the widgets of the .ui file with the parameter node and the module's logic.
+
+    Args:
+        ui: Widgets by name.
+        logic: The module's logic; its `showRelevance` is what Apply calls.
+        icons: Paths of the icons for a visible and a hidden result.
+        ask: Asks the user for consent; takes text and title.
+    """
+
+    def __init__(self, ui: Any, logic: Any, icons: tuple[str, str], ask: Callable[[str, str], bool] = ask_user) -> None:
+        self.ui, self.logic, self.ask = ui, logic, ask
+        self.run: Any = None
+        self._parameters: Any = None
+        self._binding: int | None = None
+        self._observer: int | None = None
+        self._updating = False
+        self._agreed_schedulers: set[str] = set()
+        self._localizers: dict[str, LocalizerInfo] = available_localizers()
+        self._history = PromptHistory(ui.historyCombo, self._take_prompts)
+        self._fill_choices()
+        self.setup = SetupStrip(ui, self._required_packages, self.refresh)
+        self.job = JobBar(ui, self.apply, self.cancel)
+        self.results = ResultsView(ui, icons, self._save_results)
+        self._connect()
+
+    # Life of the panel
+
+    def set_parameters(self, parameters: Any) -> None:
+        """Follow a parameter node; None leaves the present one."""
+        if None not in (parameters, self._parameters) and parameters.parameterNode is self._parameters.parameterNode:
+            self.refresh()
+            return
+        if self._parameters is not None:
+            self._parameters.disconnectGui(self._binding)
+            self._parameters.RemoveObserver(self._observer)
+        self._parameters = parameters
+        if parameters is None:
+            self.job.set_blocker(_("The scene is being closed"))
+            return
+        self._binding = parameters.connectGui(self.ui)
+        self._observer = parameters.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: self.refresh())
+        if parameters.inputVolume is None:
+            parameters.inputVolume = self.logic.shownVolume()
+        self.refresh()
+
+    def close(self) -> None:
+        """Stop everything before the panel is destroyed."""
+        self.setup.stop()
+        self.results.stop()
+        if self.run is not None:
+            self.run.cancel()
+            self.run = None
+        self.set_parameters(None)
+
+    def on_scene_closed(self) -> None:
+        """Forget the results of a scene that is gone."""
+        self.job.clear()
+
+    # What the user does
+
+    def apply(self) -> None:
+        """Start the job that the panel describes."""
+        parameters = self._parameters
+        if parameters is None or self._blocker():
+            return
+        scheduler = parameters.scheduler.strip() if parameters.compute == "scheduler" else ""
+        if scheduler and not self._agrees_to_send(scheduler):
+            return
+        region = parameters.regionNode if self._localizer().needs_roi else None
+        self.job.begin()
+        slicer.app.processEvents()
+        try:
+            self.run = self.logic.showRelevance(
+                parameters.inputVolume,
+                parameters.prompts,
+                localizer=parameters.localizer,
+                wait=False,
+                model=parameters.model.strip() or None,
+                device=parameters.device,
+                modality=parameters.modality or None,
+                regionNode=region,
+                segmentId=parameters.segmentId or None,
+                replaceNan=parameters.replaceNan,
+                scheduler=scheduler,
+                consent=bool(scheduler),
+                tlsFiles=(parameters.tlsCa, parameters.tlsCert, parameters.tlsKey),
+                onEvent=self.job.show_event,
+                onTick=self.job.show_time,
+                onEnd=self._on_end,
+            )
+        except (InputError, JobError) as error:
+            self.job.end("failed", error)
+        except Exception as error:  # the panel must not stay in the state "running"
+            self.job.end("failed", error)
+            raise
+        else:
+            self._history.add("\n".join(clean_prompts(parameters.prompts)))
+
+    def cancel(self) -> None:
+        """Ask the running job to stop."""
+        if self.run is not None:
+            self.job.show_cancelling()
+            self.run.cancel()
+
+    def _on_end(self, run: Any) -> None:
+        if run is not self.run and self.run is not None:
+            return
+        self.run = None
+        if self._parameters is None:
+            self.job.end("cancelled")
+            return
+        self.job.end(run.state, run.error)
+        if run.state == "done":
+            self.results.add(run.volume_node, run.rows)
+        self.refresh()
+
+    def _agrees_to_send(self, scheduler: str) -> bool:
+        if scheduler not in self._agreed_schedulers:
+            text = _(
+                "The voxels of the scan and your prompts will be sent to {address}. "
+                "Names and other patient data are not sent. Send them?"
+            ).format(address=scheduler)
+            if not self.ask(text, _("Scans leave this computer")):
+                return False
+            self._agreed_schedulers.add(scheduler)
+        return True
+
+    # Between widgets and parameter node
+
+    def refresh(self) -> None:
+        """Show the parameter node in the widgets that no connector covers, and say whether Apply can be pressed."""
+        parameters = self._parameters
+        if parameters is None or self._updating:
+            return
+        self._updating = True
+        try:
+            ui = self.ui
+            if ui.promptEdit.toPlainText() != parameters.prompts:
+                ui.promptEdit.setPlainText(parameters.prompts)
+            for combo, value in self._combos(parameters):
+                index = combo.findData(value)
+                if index >= 0 and combo.currentIndex != index:
+                    combo.setCurrentIndex(index)
+            if ui.regionSelector.currentNode() is not parameters.regionNode:
+                ui.regionSelector.setCurrentNode(parameters.regionNode)
+            self._show_localizer()
+            self._fill_segments(parameters.regionNode, parameters.segmentId)
+            remote = parameters.compute == "scheduler"
+            for widget in (ui.schedulerLabel, ui.schedulerEdit):
+                widget.visible = remote
+            ui.tlsFrame.visible = remote and parameters.scheduler.strip().startswith("tls://")
+            self.results.show(parameters.resultVolume, json.loads(parameters.results or "[]"))
+        finally:
+            self._updating = False
+        self.setup.refresh()
+        self.job.set_blocker(self._blocker(), _("Find the prompts in the volume (Ctrl+Enter in the prompt box)"))
+
+    def _blocker(self) -> str:
+        """Why Apply cannot be pressed; empty when it can."""
+        parameters, info = self._parameters, self._localizer()
+        if parameters is None:
+            return str(_("The scene is being closed"))
+        remote = parameters.compute == "scheduler"
+        reasons = [
+            (parameters.inputVolume is None, _("Choose a volume first")),
+            (not parameters.prompts.strip(), _("Type what to find first, for example: left lung")),
+            (
+                info.needs_roi and parameters.regionNode is None,
+                _("Choose the region first: a segmentation, a label map or a box"),
+            ),
+            (info.needs_model and not parameters.model.strip(), _("Name a model folder under Advanced first")),
+            (
+                info.needs_acknowledgement and not self._is_acknowledged(info.name),
+                _("Tick the box about research use first"),
+            ),
+            (
+                remote and not parameters.scheduler.strip(),
+                _("Type the address of the Dask scheduler under Advanced first"),
+            ),
+            (bool(self.setup.missing), _("Install the missing packages first: the button at the top does it")),
+        ]
+        return next((str(text) for applies, text in reasons if applies), "")
+
+    def _combos(self, parameters: Any) -> list[tuple[Any, str]]:
+        ui = self.ui
+        return [
+            (ui.localizerCombo, parameters.localizer),
+            (ui.deviceCombo, parameters.device),
+            (ui.modalityCombo, parameters.modality),
+            (ui.computeCombo, parameters.compute),
+        ]
+
+    def _fill_choices(self) -> None:
+        ui = self.ui
+        for info in self._localizers.values():
+            ui.localizerCombo.addItem(info.title, info.name)
+        for text, device in (
+            (_("Automatic"), "auto"),
+            (_("Processor (CPU)"), "cpu"),
+            (_("Graphics card (CUDA)"), "cuda"),
+            (_("Apple graphics (MPS)"), "mps"),
+        ):
+            ui.deviceCombo.addItem(text, device)
+        for text, modality in ((_("As the scan says"), ""), ("CT", "CT"), ("MR", "MR"), (_("X-ray"), "XR")):
+            ui.modalityCombo.addItem(text, modality)
+        for text, place in ((_("This computer"), "local"), (_("Dask scheduler"), "scheduler")):
+            ui.computeCombo.addItem(text, place)
+        ui.regionSelector.nodeTypes = list(REGION_CLASSES)
+
+    def _connect(self) -> None:
+        ui = self.ui
+        ui.promptEdit.connect("textChanged()", lambda: self._store("prompts", ui.promptEdit.toPlainText()))
+        for combo, name in (
+            (ui.localizerCombo, "localizer"),
+            (ui.deviceCombo, "device"),
+            (ui.modalityCombo, "modality"),
+            (ui.computeCombo, "compute"),
+            (ui.segmentCombo, "segmentId"),
+        ):
+            self._connect_combo(combo, name)
+        ui.regionSelector.connect(
+            "currentNodeChanged(vtkMRMLNode*)", lambda node: self._store("regionNode", ui.regionSelector.currentNode())
+        )
+        ui.acknowledgeCheckBox.connect("toggled(bool)", self._on_acknowledged)
+        self._shortcut = qt.QShortcut(ui.promptEdit)
+        self._shortcut.setKey(qt.QKeySequence("Ctrl+Return"))
+        self._shortcut.connect("activated()", self._on_shortcut)
+
+    def _connect_combo(self, combo: Any, name: str) -> None:
+        combo.connect("currentIndexChanged(int)", lambda index: self._store(name, combo.itemData(index)))
+
+    def _store(self, name: str, value: Any) -> None:
+        if self._parameters is not None and not self._updating:
+            setattr(self._parameters, name, value)
+
+    def _save_results(self, volume_node: Any, rows: list[Row]) -> None:
+        parameters = self._parameters
+        if parameters is None:
+            return
+        with slicer.util.NodeModify(parameters):
+            parameters.resultVolume = volume_node
+            parameters.results = json.dumps(rows)
+
+    def _take_prompts(self, text: str) -> None:
+        self.ui.promptEdit.setPlainText(text)
+
+    def _on_shortcut(self) -> None:
+        if not self.job.is_busy:
+            self.job.press()
+
+    # The localizer
+
+    def _localizer(self) -> LocalizerInfo:
+        name = self._parameters.localizer if self._parameters is not None else "builtin"
+        return self._localizers.get(name) or next(iter(self._localizers.values()))
+
+    def _required_packages(self) -> tuple[str, ...]:
+        remote = self._parameters is not None and self._parameters.compute == "scheduler"
+        return () if remote else tuple(self._localizer().requires)
+
+    def _show_localizer(self) -> None:
+        ui, info = self.ui, self._localizer()
+        ui.localizerInfoLabel.text = _("{description} Licence: {licence}.").format(
+            description=info.description, licence=info.licence
+        )
+        ui.acknowledgeCheckBox.visible = info.needs_acknowledgement
+        ui.acknowledgeCheckBox.checked = self._is_acknowledged(info.name)
+        ui.regionFrame.visible = info.needs_roi
+
+    def _is_acknowledged(self, localizer: str) -> bool:
+        return bool(qt.QSettings().value(_ACKNOWLEDGED + localizer) == "yes")
+
+    def _on_acknowledged(self, checked: bool) -> None:
+        if self._updating:
+            return
+        qt.QSettings().setValue(_ACKNOWLEDGED + self._localizer().name, "yes" if checked else "no")
+        self.refresh()
+
+    def _fill_segments(self, node: Any, segment_id: str) -> None:
+        combo = self.ui.segmentCombo
+        is_segmentation = node is not None and node.IsA("vtkMRMLSegmentationNode") and self._localizer().needs_roi
+        combo.visible = is_segmentation
+        choices = [(_ALL_SEGMENTS, _("All segments"))] + (segment_names(node) if is_segmentation else [])
+        if [combo.itemData(index) for index in range(combo.count)] != [one for one, _name in choices]:
+            combo.clear()
+            for one, name in choices:
+                combo.addItem(name, one)
+        combo.setCurrentIndex(max(0, combo.findData(segment_id)))

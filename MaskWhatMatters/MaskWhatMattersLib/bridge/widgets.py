@@ -1,0 +1,280 @@
+"""What the three modules share in their panels: the setup strip, and the job bar with Apply, progress, log and failure.
+
+The layout is in each module's .ui file; these classes give life to the widgets there, found by their names.
+"""
+
+from __future__ import annotations
+
+import re
+import traceback
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from MaskWhatMattersLib.bridge.setup import (
+    SetupCheck,
+    device_name,
+    download_mb,
+    install_packages,
+    missing_packages,
+)
+from MaskWhatMattersLib.errors import ConsentRequiredError, InputError, JobError
+from MaskWhatMattersLib.setup_report import PACKAGES, format_report
+
+_GREEN, _AMBER = "#2e8b57", "#d08700"
+_LOG_LINES = 5000
+
+
+def ask_user(text: str, title: str) -> bool:
+    """Ask for consent; the only modal dialog that a panel shows."""
+    return bool(slicer.util.confirmOkCancelDisplay(text, windowTitle=title))
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A failure as the user reads it: what happened, what to do, and the rest behind a button."""
+
+    what: str
+    advice: str
+    details: str
+
+
+def describe_failure(error: Exception) -> Failure:
+    """Put an exception into words."""
+    if isinstance(error, JobError):
+        return Failure(str(error), error.hint, error.details)
+    if isinstance(error, InputError):
+        what, *advice = re.split(r"(?<=[.!?]) (?=[A-Z\"])", str(error), maxsplit=1)
+        return Failure(what, advice[0] if advice else "", "")
+    return Failure(
+        _("Something unexpected went wrong: {error}").format(error=f"{type(error).__name__}: {error}"),
+        _("Press Apply again; if it happens again, please report it with the details."),
+        "".join(traceback.format_exception(error)),
+    )
+
+
+def duration(seconds: float) -> str:
+    """Minutes and seconds as 1:05."""
+    whole = int(seconds + 0.5)
+    return f"{whole // 60}:{whole % 60:02d}"
+
+
+class SetupStrip:
+    """One line that says whether jobs can run, with one button that mends what is missing.
+
+    Uses setupLabel, setupFixButton, setupCheckButton, setupReportFrame, setupReportText and setupCopyButton.
+
+    Args:
+        ui: Widgets of the panel.
+        required: Import names that the current choice needs.
+        on_change: Called when something was installed.
+    """
+
+    def __init__(self, ui: Any, required: Callable[[], Iterable[str]], on_change: Callable[[], None]) -> None:
+        self._ui, self._required, self._on_change = ui, required, on_change
+        self._check = SetupCheck()
+        self._device = ""
+        self._timer = qt.QTimer()
+        self._timer.setInterval(150)
+        self._timer.connect("timeout()", self._on_timer)
+        self.missing: list[str] = []
+        self.failure = ""
+        ui.setupReportFrame.visible = False
+        ui.setupFixButton.connect("clicked()", self.install)
+        ui.setupCheckButton.connect("toggled(bool)", self._on_check)
+        ui.setupCopyButton.connect("clicked()", self._on_copy)
+
+    def start(self) -> None:
+        """Look at the setup in the background and show the strip."""
+        self._check.start()
+        self._timer.start()
+        self.refresh()
+
+    def stop(self) -> None:
+        """Stop looking."""
+        self._timer.stop()
+
+    def refresh(self) -> None:
+        """Show what the current choice lacks."""
+        self.missing = missing_packages(self._required())
+        ui = self._ui
+        ui.setupFixButton.visible = bool(self.missing)
+        if self.missing:
+            names = ", ".join(PACKAGES.get(name, (name, "", ""))[0] for name in self.missing)
+            ui.setupFixButton.text = _("Install missing packages ({size} MB)").format(size=download_mb(self.missing))
+            ui.setupFixButton.toolTip = names
+            self._show(_AMBER, self.failure or _("Not installed yet: {names}").format(names=names))
+        else:
+            self.failure = ""
+            device = self._device
+            self._show(_GREEN, _("Ready on {device}").format(device=device) if device else _("Ready"))
+
+    def install(self) -> None:
+        """Install what is missing; Slicer asks first."""
+        try:
+            install_packages(self.missing)
+            self.failure = ""
+        except (ConsentRequiredError, JobError) as error:
+            failure = describe_failure(error)
+            self.failure = f"{failure.what} {failure.advice}".strip()
+            self._ui.setupLabel.toolTip = failure.details
+        self._check.start()
+        self._timer.start()
+        self.refresh()
+        self._on_change()
+
+    def _show(self, color: str, text: str) -> None:
+        self._ui.setupLabel.text = f'<span style="color:{color}">&#9679;</span> {text}'
+
+    def _on_timer(self) -> None:
+        items = self._check.report
+        if items is None:
+            return
+        self._timer.stop()
+        self._device = device_name(items)
+        self._ui.setupReportText.setPlainText(format_report(items))
+        self.refresh()
+
+    def _on_check(self, checked: bool) -> None:
+        self._ui.setupReportFrame.visible = checked
+        if checked:
+            self._ui.setupReportText.setPlainText(_("Looking..."))
+            self._check.start()
+            self._timer.start()
+
+    def _on_copy(self) -> None:
+        slicer.app.clipboard().setText(self._ui.setupReportText.toPlainText())
+
+
+class JobBar:
+    """The Apply button that becomes Cancel, with progress, time, log and failure below it.
+
+    Uses applyButton, progressFrame, progressBar, stageLabel, timeLabel, logFrame, logLineLabel, logButton, logText,
+    failureFrame, failureLabel, adviceLabel, detailsButton and detailsText. States: "not ready", "ready", "running",
+    "cancelling", "done" and "failed".
+
+    Args:
+        ui: Widgets of the panel.
+        on_apply: Called when the user wants to start.
+        on_cancel: Called when the user wants to stop.
+    """
+
+    def __init__(self, ui: Any, on_apply: Callable[[], None], on_cancel: Callable[[], None]) -> None:
+        self._ui, self._on_apply, self._on_cancel = ui, on_apply, on_cancel
+        self._remaining: float | None = None
+        self._blocker = ""
+        self.state = "not ready"
+        ui.logText.setMaximumBlockCount(_LOG_LINES)
+        for frame in (ui.progressFrame, ui.logFrame, ui.logText, ui.failureFrame, ui.detailsText):
+            frame.visible = False
+        ui.applyButton.connect("clicked()", self.press)
+        ui.logButton.connect("toggled(bool)", lambda checked: ui.logText.setVisible(checked))
+        ui.detailsButton.connect("toggled(bool)", lambda checked: ui.detailsText.setVisible(checked))
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a job runs."""
+        return self.state in ("running", "cancelling")
+
+    def press(self) -> None:
+        """What a click on the button does: start, or stop."""
+        if self.state == "running":
+            self._on_cancel()
+        elif not self.is_busy and not self._blocker:
+            self._on_apply()
+
+    def set_blocker(self, reason: str, ready: str = "") -> None:
+        """Say why a job cannot start; empty when it can.
+
+        Args:
+            reason: Tooltip of the disabled button.
+            ready: Tooltip of the enabled button.
+        """
+        self._blocker = reason
+        if self.is_busy:
+            return
+        if self.state in ("not ready", "ready"):
+            self.state = "not ready" if reason else "ready"
+        self._ui.applyButton.enabled = not reason
+        self._ui.applyButton.toolTip = reason or ready
+
+    def begin(self) -> None:
+        """Show that a job starts."""
+        ui = self._ui
+        self.state, self._remaining = "running", None
+        ui.applyButton.text, ui.applyButton.toolTip, ui.applyButton.enabled = _("Cancel"), _("Stop this job"), True
+        ui.failureFrame.visible = ui.logFrame.visible = False
+        ui.logText.setPlainText("")
+        ui.progressFrame.visible = True
+        ui.progressBar.setRange(0, 0)
+        ui.stageLabel.text = _("Starting...")
+        self.show_time(0.0)
+
+    def show_cancelling(self) -> None:
+        """Show that a job was asked to stop."""
+        self.state = "cancelling"
+        self._ui.applyButton.enabled = False
+        self._ui.applyButton.text = _("Cancelling...")
+        self._ui.applyButton.toolTip = _("The job stops at its next step")
+        self._ui.stageLabel.text = _("Cancelling...")
+
+    def show_event(self, event: Any) -> None:
+        """Show one event of a job."""
+        ui = self._ui
+        if event.kind == "log":
+            self._log(event.message)
+            return
+        self._remaining = event.remaining_s
+        ui.progressBar.setRange(0, event.total)
+        ui.progressBar.value = min(event.step, event.total)
+        if self.state == "running" and event.stage:
+            steps = f" ({min(event.step + 1, event.total)}/{event.total})" if event.total > 1 else ""
+            ui.stageLabel.text = event.stage + steps
+        if event.kind == "stage" and event.stage:
+            self._log(event.stage)
+        elif event.message:
+            self._log(event.message)
+
+    def show_time(self, seconds: float) -> None:
+        """Show elapsed and remaining time."""
+        text = duration(seconds)
+        if self._remaining is not None and self.state == "running":
+            text = _("{elapsed}, about {remaining} left").format(elapsed=text, remaining=duration(self._remaining))
+        self._ui.timeLabel.text = text
+
+    def end(self, state: str, error: Exception | None = None) -> None:
+        """Show how a job ended: "done", "failed" or "cancelled"."""
+        ui = self._ui
+        self.state = "failed" if state == "failed" else "done" if state == "done" else "ready"
+        ui.progressFrame.visible = False
+        ui.applyButton.text = _("Apply")
+        if error is not None:
+            self.show_failure(describe_failure(error))
+        self.set_blocker(self._blocker)
+
+    def show_failure(self, failure: Failure) -> None:
+        """Show what happened and what to do."""
+        ui = self._ui
+        self.state = "failed"
+        ui.failureLabel.text, ui.adviceLabel.text = failure.what, failure.advice
+        ui.adviceLabel.visible = bool(failure.advice)
+        ui.detailsButton.checked = False
+        ui.detailsButton.visible = bool(failure.details)
+        ui.detailsText.setPlainText(failure.details)
+        ui.failureFrame.visible = True
+
+    def clear(self) -> None:
+        """Forget the last job, as after the scene was closed."""
+        if not self.is_busy:
+            self.state = "not ready" if self._blocker else "ready"
+        self._ui.failureFrame.visible = self._ui.logFrame.visible = False
+
+    def _log(self, text: str) -> None:
+        if text.strip():
+            self._ui.logFrame.visible = True
+            self._ui.logText.appendPlainText(text)
+            self._ui.logLineLabel.text = text.strip().splitlines()[-1]
