@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import xml.etree.ElementTree as ElementTree
 from typing import Any
 
-from PySide6.QtCore import QBuffer, QIODevice, QObject
+from PySide6.QtCore import Property, QBuffer, QIODevice, QObject
 from PySide6.QtUiTools import QUiLoader
 from PySide6.QtWidgets import QWidget
 
-from .pythonqt import loading_ui
+from .pythonqt import QtPropertyAttribute, loading_ui
 
 widget_classes: dict[str, type] = {}  # class name in a .ui file -> stand-in
 
@@ -51,12 +52,16 @@ class UiLoader(QUiLoader):
                 problems.append(f"{object_name}: the host has no widget class '{class_name}'")
                 continue
             if class_name in widget_classes:
-                declared = widget_classes[class_name].staticMetaObject
                 for item in element.findall("property"):
-                    if item.get("stdset") != "0" and declared.indexOfProperty(item.get("name", "")) < 0:
+                    if item.get("stdset") != "0" and not _has_property(widget_classes[class_name], item.get("name")):
                         problems.append(f"{object_name}: {class_name} has no property '{item.get('name')}'")
         if problems:
             raise UiError("The .ui file cannot be loaded faithfully: " + "; ".join(problems))
+
+
+def _has_property(cls: type, name: str | None) -> bool:
+    """Asked of the class, not of its staticMetaObject: PySide6 may have deleted that with an earlier panel."""
+    return isinstance(inspect.getattr_static(cls, name or "", None), (Property, QtPropertyAttribute))
 
 
 def _take_mrml_connections(root: ElementTree.Element) -> list[dict[str, str]]:
