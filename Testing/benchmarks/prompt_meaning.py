@@ -1,6 +1,6 @@
 """How often a prompt is understood: paraphrases of known concepts, and phrases that must stay unknown.
 
-    python Testing/benchmarks/prompt_meaning.py [--json FILE]
+python Testing/benchmarks/prompt_meaning.py [--json FILE]
 """
 
 from __future__ import annotations
@@ -10,13 +10,27 @@ import json
 from pathlib import Path
 
 from MaskWhatMattersLib.relevance.concepts import understand
-from MaskWhatMattersLib.relevance.sentence_embedding import sentence_similarity
+from MaskWhatMattersLib.relevance.sentence_embedding import is_installed, sentence_similarity
 
 PARAPHRASES = {
-    "lungs": ["both lungs", "pulmonary fields", "the lungs", "lung parenchyma", "breathing organs", "lungs on chest x-ray"],
+    "lungs": [
+        "both lungs",
+        "pulmonary fields",
+        "the lungs",
+        "lung parenchyma",
+        "breathing organs",
+        "lungs on chest x-ray",
+    ],
     "left lung": ["lung, left", "left pulmonary field", "the left lung of the patient", "left lungs", "lt lung"],
     "right kidney": ["kidney right", "right renal organ", "rt kidney", "right kidneys"],
-    "brain tumor": ["tumour", "glioma", "intracranial neoplasm", "cancer in the brain", "brain tumors", "cerebral neoplasm"],
+    "brain tumor": [
+        "tumour",
+        "glioma",
+        "intracranial neoplasm",
+        "cancer in the brain",
+        "brain tumors",
+        "cerebral neoplasm",
+    ],
     "left atrium": ["LA", "left atrial chamber", "left atrial cavity", "left upper heart chamber"],
     "left ventricle": ["LV cavity", "left ventricular cavity", "LV blood pool"],
     "right ventricle": ["right ventricular cavity", "RV"],
@@ -47,7 +61,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     figures: dict[str, float] = {}
-    for name, similarity in (("words", None), ("words_and_meaning", sentence_similarity())):
+    for name, similarity in (("words", None), ("words_and_meaning", sentence_similarity if is_installed() else None)):
         if name == "words_and_meaning" and similarity is None:
             print("The sentence encoder is not installed: only words were measured.")
             continue

@@ -7,6 +7,7 @@ features, says whether the concept is in the image at all.
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 import torch
@@ -41,7 +42,7 @@ class ConceptUNetConfig(BaseModel):
     @property
     def divisor(self) -> int:
         """Side lengths of the input must be multiples of this."""
-        return 2 ** len(self.widths)
+        return int(2 ** len(self.widths))
 
 
 class ConceptLogits(NamedTuple):
@@ -72,8 +73,7 @@ class ConceptUNet(nn.Module):
         norm = ("GROUP", {"num_groups": 8})
         self.stem = TwoConv(dims, config.in_channels * fold, widths[0], ACTIVATION, norm, bias=False)
         self.encoder = nn.ModuleList(
-            Down(dims, shallow, deep, ACTIVATION, norm, bias=False)
-            for shallow, deep in zip(widths, widths[1:], strict=False)
+            Down(dims, shallow, deep, ACTIVATION, norm, bias=False) for shallow, deep in itertools.pairwise(widths)
         )
         self.decoder = nn.ModuleList(
             UpCat(
@@ -88,7 +88,7 @@ class ConceptUNet(nn.Module):
                 pre_conv=None,
                 align_corners=False,
             )
-            for shallow, deep in reversed(list(zip(widths, widths[1:], strict=False)))
+            for shallow, deep in reversed(list(itertools.pairwise(widths)))
         )
         convolution = nn.Conv2d if dims == 2 else nn.Conv3d
         self.pixel_head = convolution(widths[0], config.pixel_features * fold, kernel_size=1)

@@ -21,16 +21,77 @@ from MaskWhatMattersLib.errors import InputError
 MAX_PROMPT = 500
 """Characters; anything longer was pasted by mistake."""
 
-_FILLERS = frozenset("the a an of in on at for please segment segmentation show me find mark highlight outline".split())
+_FILLERS = frozenset(
+    [
+        "the",
+        "a",
+        "an",
+        "of",
+        "in",
+        "on",
+        "at",
+        "for",
+        "please",
+        "segment",
+        "segmentation",
+        "show",
+        "me",
+        "find",
+        "mark",
+        "highlight",
+        "outline",
+    ]
+)
 _CONTEXT = frozenset(
-    "ct mr mri xray x ray radiograph scan image slice picture volume film t1 t2 cine lge chest abdominal abdomen head "
-    "neck cardiac thoracic thorax human patient patients region area organ mask tissue structure bone body this that s "
-    "visible".split()
+    [
+        "ct",
+        "mr",
+        "mri",
+        "xray",
+        "x",
+        "ray",
+        "radiograph",
+        "scan",
+        "image",
+        "slice",
+        "picture",
+        "volume",
+        "film",
+        "t1",
+        "t2",
+        "cine",
+        "lge",
+        "chest",
+        "abdominal",
+        "abdomen",
+        "head",
+        "neck",
+        "cardiac",
+        "thoracic",
+        "thorax",
+        "human",
+        "patient",
+        "patients",
+        "region",
+        "area",
+        "organ",
+        "mask",
+        "tissue",
+        "structure",
+        "bone",
+        "body",
+        "this",
+        "that",
+        "s",
+        "visible",
+    ]
 )
 _SIDES = {"left": "left", "lt": "left", "sinister": "left", "right": "right", "rt": "right", "dexter": "right"}
-_BOTH = frozenset("both bilateral pair two".split())
-_PARTS = frozenset("anterior posterior superior inferior upper lower front back middle lateral medial".split())
-_NEGATIONS = frozenset("no not without except outside excluding non".split())
+_BOTH = frozenset(["both", "bilateral", "pair", "two"])
+_PARTS = frozenset(
+    ["anterior", "posterior", "superior", "inferior", "upper", "lower", "front", "back", "middle", "lateral", "medial"]
+)
+_NEGATIONS = frozenset(["no", "not", "without", "except", "outside", "excluding", "non"])
 
 
 @dataclass(frozen=True)
@@ -74,7 +135,7 @@ class Understanding:
 
 
 Matcher = Callable[[str, tuple[str, ...]], list[float]]
-"""Similarity of a text to each of several others."""
+"""Similarity of a text to each of several others; an empty list where it cannot tell."""
 
 
 @functools.cache
@@ -231,9 +292,9 @@ def _by_meaning(words: list[str], similarity: Matcher) -> str | None:
     """The concept nearest by sentence embedding, if it is near enough and clearly nearer than any other."""
     names = list(load_concepts())
     phrases = [(phrase, name) for name in names for phrase in (name, *load_concepts()[name].synonyms)]
-    # Sides were taken out of the prompt, so they are taken out here too, where they are not part of the name.
-    texts = tuple(phrase for phrase, _ in phrases)
-    scores = similarity(" ".join(words), texts)
+    scores = similarity(" ".join(words), tuple(phrase for phrase, _ in phrases))
+    if not scores:
+        return None
     best: dict[str, float] = {}
     for (_, name), score in zip(phrases, scores, strict=True):
         best[_group(name)] = max(best.get(_group(name), -1.0), score)

@@ -1,4 +1,4 @@
-"""The user's own region as relevance: a segment, a label map, a box or a sphere; also the upper bound of experiments."""
+"""The user's own region as relevance: a segment, label map, box or sphere; also the upper bound of experiments."""
 
 from __future__ import annotations
 

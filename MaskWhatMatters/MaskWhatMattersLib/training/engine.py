@@ -105,9 +105,8 @@ def load_checkpoint(fabric: Fabric, state: dict[str, Any], folder: Path) -> bool
                 "another output folder to start anew."
             )
         for key, value in stored.items():
-            target = state.get(key)
-            if hasattr(target, "load_state_dict"):
-                target.load_state_dict(value)
+            if hasattr(state.get(key), "load_state_dict"):
+                state[key].load_state_dict(value)
             else:
                 state[key] = value
     except (OSError, RuntimeError, KeyError, EOFError) as error:

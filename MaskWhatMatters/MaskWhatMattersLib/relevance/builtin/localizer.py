@@ -96,7 +96,7 @@ class BuiltinLocalizer:
         progress = context or SilentProgress()
         started = time.perf_counter()
         require_finite(require_scalar(volume))
-        understood = [understand(prompt, sentence_similarity()) for prompt in prompts]
+        understood = [understand(prompt, sentence_similarity) for prompt in prompts]
         kind = modality or volume.modality or self.guess_modality(volume)
         names = [
             part

@@ -70,7 +70,7 @@ class SliceStack:
     def to_volume(self, maps: Tensor) -> Volume:
         """Bring a map per slice, [S, SIDE, SIDE], back onto the source's own grid as float32, [1, D, H, W]."""
         oriented_shape = _oriented_shape(self.source, self.orientation)
-        depth, height, width = oriented_shape
+        depth, _height, _width = oriented_shape
         top, bottom, left, right = self.box
         fitted_height, fitted_width = self.fitted
         above, before = (SIDE - fitted_height) // 2, (SIDE - fitted_width) // 2
@@ -162,9 +162,7 @@ def _body_box(normal: NDArray[np.float32]) -> tuple[int, int, int, int]:
     return (spans[0], spans[1], spans[2], spans[3])
 
 
-def _fill_between(
-    planes: NDArray[np.float32], positions: NDArray[np.int64], depth: int
-) -> NDArray[np.float32]:
+def _fill_between(planes: NDArray[np.float32], positions: NDArray[np.int64], depth: int) -> NDArray[np.float32]:
     """Linear interpolation along k from the slices that were seen to all, [D, H, W]."""
     if len(positions) == depth:
         return planes

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from MaskWhatMattersLib.datasets.manifest import ManifestRow, read_manifest
 from MaskWhatMattersLib.progress import Progress
-from MaskWhatMattersLib.relevance.builtin.slices import SIDE, SliceStack, slice_labels, slice_volume
+from MaskWhatMattersLib.relevance.builtin.slices import SliceStack, slice_labels, slice_volume
 from MaskWhatMattersLib.volumes import Volume, read_volume
 
 IGNORED = 255
@@ -100,53 +100,115 @@ class SourceSet:
 
 SOURCES = (
     SourceSet(
-        "chest_xray_kermany_lungmask", "CC BY 4.0", True, "XR", {1: ("right lung",), 2: ("left lung",)},
-        frozenset(_HEAD | {"left parotid gland", "right parotid gland"}), 1.0,
+        "chest_xray_kermany_lungmask",
+        "CC BY 4.0",
+        True,
+        "XR",
+        {1: ("right lung",), 2: ("left lung",)},
+        frozenset(_HEAD | {"left parotid gland", "right parotid gland"}),
+        1.0,
     ),
     SourceSet(
-        "chest_xray_covid_lungmask", "images: per image, some not stated; masks: CC BY 4.0", False, "XR",
-        {1: ("right lung",), 2: ("left lung",)}, frozenset(_HEAD | {"left parotid gland", "right parotid gland"}), 1.0,
+        "chest_xray_covid_lungmask",
+        "images: per image, some not stated; masks: CC BY 4.0",
+        False,
+        "XR",
+        {1: ("right lung",), 2: ("left lung",)},
+        frozenset(_HEAD | {"left parotid gland", "right parotid gland"}),
+        1.0,
     ),
     SourceSet(
-        "brain_tumor_2d_br35h_masks", "not stated", False, "MR", {label: ("brain tumor",) for label in range(1, 10)},
-        frozenset(_LUNGS | _HEART | _ABDOMEN), 1.6, mirrored=True,
+        "brain_tumor_2d_br35h_masks",
+        "not stated",
+        False,
+        "MR",
+        {label: ("brain tumor",) for label in range(1, 10)},
+        frozenset(_LUNGS | _HEART | _ABDOMEN),
+        1.6,
+        mirrored=True,
     ),
     SourceSet(
-        "brain_tumor_2d_figshare", "CC BY 4.0", True, "MR", {1: ("brain tumor",)},
-        frozenset(_LUNGS | _HEART | _ABDOMEN), 1.6, mirrored=True,
+        "brain_tumor_2d_figshare",
+        "CC BY 4.0",
+        True,
+        "MR",
+        {1: ("brain tumor",)},
+        frozenset(_LUNGS | _HEART | _ABDOMEN),
+        1.6,
+        mirrored=True,
     ),
     SourceSet(
-        "acdc_cardiac_mr", "challenge terms, non-commercial", False, "MR",
-        {1: ("right ventricle",), 2: ("myocardium",), 3: ("left ventricle",)}, frozenset(_HEAD | _NECK), 1.6,
+        "acdc_cardiac_mr",
+        "challenge terms, non-commercial",
+        False,
+        "MR",
+        {1: ("right ventricle",), 2: ("myocardium",), 3: ("left ventricle",)},
+        frozenset(_HEAD | _NECK),
+        1.6,
     ),
     SourceSet(
-        "left_atrium", "challenge data for research", False, "MR", {1: ("left atrium",)}, frozenset(_HEAD | _NECK), 1.6,
+        "left_atrium",
+        "challenge data for research",
+        False,
+        "MR",
+        {1: ("left atrium",)},
+        frozenset(_HEAD | _NECK),
+        1.6,
     ),
     SourceSet(
-        "chaos_abdomen_mr_t2", "challenge terms, believed CC BY-SA 4.0 (unverified)", False, "MR",
-        {1: ("liver",), 2: ("right kidney",), 3: ("left kidney",), 4: ("spleen",)}, frozenset(_HEAD | _NECK), 1.6,
+        "chaos_abdomen_mr_t2",
+        "challenge terms, believed CC BY-SA 4.0 (unverified)",
+        False,
+        "MR",
+        {1: ("liver",), 2: ("right kidney",), 3: ("left kidney",), 4: ("spleen",)},
+        frozenset(_HEAD | _NECK),
+        1.6,
     ),
     SourceSet(
-        "openkbp_hn_ct", "MIT", True, "CT",
+        "openkbp_hn_ct",
+        "MIT",
+        True,
+        "CT",
         {
-            1: ("brain stem",), 2: ("spinal cord",), 3: ("right parotid gland",), 4: ("left parotid gland",),
-            5: ("oesophagus",), 6: ("larynx",), 7: ("mandible",),
+            1: ("brain stem",),
+            2: ("spinal cord",),
+            3: ("right parotid gland",),
+            4: ("left parotid gland",),
+            5: ("oesophagus",),
+            6: ("larynx",),
+            7: ("mandible",),
         },
-        frozenset(_HEART | _ABDOMEN), 2.6, mirrored=True, unknown_below=("spinal cord", "oesophagus"),
+        frozenset(_HEART | _ABDOMEN),
+        2.6,
+        mirrored=True,
+        unknown_below=("spinal cord", "oesophagus"),
     ),
     SourceSet(
-        "hippocampus_mr", "CC BY-SA 4.0", True, "MR",
+        "hippocampus_mr",
+        "CC BY-SA 4.0",
+        True,
+        "MR",
         {1: ("hippocampus", "anterior hippocampus"), 2: ("hippocampus", "posterior hippocampus")},
-        frozenset(_LUNGS | _HEART | _ABDOMEN | _NECK | {"brain tumor"}), 1.4, mirrored=True,
+        frozenset(_LUNGS | _HEART | _ABDOMEN | _NECK | {"brain tumor"}),
+        1.4,
+        mirrored=True,
     ),
     SourceSet(
-        "brain_mr_3d", "Apache-2.0 (training volume)", True, "MR",
+        "brain_mr_3d",
+        "Apache-2.0 (training volume)",
+        True,
+        "MR",
         {
             **{label: ("brain",) for label in range(1, 17)},
-            3: ("brain", "lateral ventricle"), 4: ("brain", "cerebellum"), 5: ("brain", "cerebellum"),
-            12: ("brain", "brain stem"), 13: ("brain", "hippocampus"),
+            3: ("brain", "lateral ventricle"),
+            4: ("brain", "cerebellum"),
+            5: ("brain", "cerebellum"),
+            12: ("brain", "brain stem"),
+            13: ("brain", "hippocampus"),
         },
-        frozenset(_LUNGS | _HEART | _ABDOMEN | {"brain tumor"}), 0.9, mirrored=True,
+        frozenset(_LUNGS | _HEART | _ABDOMEN | {"brain tumor"}),
+        0.9,
+        mirrored=True,
     ),
     SourceSet("chest_ct_2d_covidct", "not stated", False, "CT", {}, frozenset(_HEAD | _NECK), 0.2, mirrored=True),
 )
@@ -174,9 +236,7 @@ class SlicedCase:
     context: int
 
 
-def load_cases(
-    folder: Path, split: str, *, permissive_only: bool, progress: Progress
-) -> list[SlicedCase]:
+def load_cases(folder: Path, split: str, *, permissive_only: bool, progress: Progress) -> list[SlicedCase]:
     """Slice every usable image of a split.
 
     Args:
@@ -284,5 +344,3 @@ def _split_lungs(labels: Tensor) -> Tensor:
         ordered = sorted(large, key=lambda part: ndimage.center_of_mass(parts == part)[1])
         result[parts == ordered[0]], result[parts == ordered[1]] = 1, 2
     return torch.from_numpy(result)[None]
-
-

@@ -241,7 +241,9 @@ def train(config: BuiltinTrainingConfig, data: Path, output: Path, progress: Pro
 
 
 @torch.no_grad()
-def validate(network: ConceptUNet, averaged: AveragedWeights, cases: list[SlicedCase], limit: int = 400) -> dict[str, float]:
+def validate(
+    network: ConceptUNet, averaged: AveragedWeights, cases: list[SlicedCase], limit: int = 400
+) -> dict[str, float]:
     """Dice per concept and presence accuracy of the averaged weights, over at most `limit` slices."""
     trained = {name: value.clone() for name, value in network.state_dict().items()}
     network.load_state_dict(averaged.state_dict())
@@ -300,9 +302,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=BuiltinTrainingConfig().steps)
     parser.add_argument("--batch", type=int, default=BuiltinTrainingConfig().batch)
     arguments = parser.parse_args()
-    config = BuiltinTrainingConfig(
-        permissive_only=not arguments.research, steps=arguments.steps, batch=arguments.batch
-    )
+    config = BuiltinTrainingConfig(permissive_only=not arguments.research, steps=arguments.steps, batch=arguments.batch)
     train(config, arguments.data, arguments.output, _PrintedProgress(), arguments.device)
 
 
