@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typing
+import weakref
 from typing import Any
 
 import slicer
@@ -72,7 +73,7 @@ class _WrapperBase:
 
     def __init__(self, parameterNode: Any) -> None:
         self.parameterNode = parameterNode
-        self._bindings: dict[int, dict[str, Any]] = {}
+        self._bindings: dict[int, tuple[dict[str, Any], int]] = {}
         self._next_tag = 0
         self._updating_gui = False
         for name, parameter in self.allParameters.items():
@@ -110,15 +111,20 @@ class _WrapperBase:
         for name, connector in connectors.items():
             connector.write(self.getValue(name))
             connector.on_changed(lambda name=name, connector=connector: self._take_from_gui(name, connector))
-        if not self._bindings:
-            self.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: self._show_in_gui())
+        # A weak reference, and an end in disconnectGui: an observer that outlives the wrapper calls freed code
+        # (in Slicer up to pull request 9063).
+        me = weakref.ref(self)
+        observer = self.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: me() and me()._show_in_gui())
         self._next_tag += 1
-        self._bindings[self._next_tag] = connectors
+        self._bindings[self._next_tag] = (connectors, observer)
         return self._next_tag
 
     def disconnectGui(self, tag: int) -> None:
-        for connector in self._bindings.pop(tag, {}).values():
-            connector.disconnect()
+        if tag in self._bindings:
+            connectors, observer = self._bindings.pop(tag)
+            self.RemoveObserver(observer)
+            for connector in connectors.values():
+                connector.disconnect()
 
     def _take_from_gui(self, name: str, connector: Any) -> None:
         if not self._updating_gui:
@@ -129,7 +135,7 @@ class _WrapperBase:
             return
         self._updating_gui = True
         try:
-            for connectors in self._bindings.values():
+            for connectors, _ in self._bindings.values():
                 for name, connector in connectors.items():
                     connector.write(self.getValue(name))
         finally:

@@ -94,3 +94,18 @@ def test_disconnected_widget_is_left_alone(host, parameters):
     assert box.value == 3
     box.value = 9
     assert parameters.count == 4
+
+
+def test_dropped_wrapper_leaves_nothing_on_its_node(host, parameters):
+    import gc
+
+    import qt
+
+    node, box = parameters.parameterNode, qt.QSpinBox()
+    wrapper = type(parameters)(node)
+    wrapper.disconnectGui(wrapper.connectParametersToGui({"count": box}))
+    del wrapper
+    gc.collect()
+    node.SetParameter("count", "5")
+    assert box.value == 0
+    assert not node.HasObserver("ModifiedEvent")
