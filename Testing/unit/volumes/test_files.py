@@ -195,6 +195,13 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, suffix):
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+def test_a_header_never_stands_without_its_data(tmp_path):
+    (tmp_path / "v.zraw").mkdir()  # in the way of the data file
+    with pytest.raises(InputError, match="could not be written"):
+        write_volume(counted(), tmp_path / "v.mhd")
+    assert [path.name for path in tmp_path.iterdir()] == ["v.zraw"]
+
+
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_writing_twice_replaces_the_file(tmp_path, suffix):
     write_volume(counted(depth=9), tmp_path / f"v{suffix}")

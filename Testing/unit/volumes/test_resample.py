@@ -64,6 +64,18 @@ def test_a_constant_image_stays_constant_up_to_its_border():
     assert np.unique(resample_to_spacing(volume, 0.9).array).tolist() == [3]
 
 
+def test_a_voxel_larger_than_the_image_holds_its_nearest_value():
+    volume = Volume(np.full((1, 2, 2, 2), 3, np.int16), np.diag([0.5, 0.5, 0.5, 1]))
+    assert resample_to_spacing(volume, 6.0).array.tolist() == [[[[3.0]]]]
+
+
+@pytest.mark.parametrize("shift", [0.01, 0.3, 0.5, 0.9])
+def test_a_grid_shifted_by_a_part_of_a_voxel_is_interpolated(shift):
+    source = ramp((6, 6, 6), np.eye(4))
+    reference = ramp((4, 4, 4), np.eye(4) + shifted(1 + shift))
+    np.testing.assert_allclose(resample_like(source, reference).array, reference.array, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("dtype", "linear"), [("int16", "float32"), ("float64", "float64"), ("bool", "float32"), ("float16", "float32")]
 )
