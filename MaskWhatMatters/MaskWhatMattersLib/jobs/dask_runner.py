@@ -18,7 +18,7 @@ from MaskWhatMattersLib.jobs.dask_access import Client, Future
 from MaskWhatMattersLib.jobs.events import Event
 from MaskWhatMattersLib.jobs.execution import Outcome
 from MaskWhatMattersLib.jobs.job import Job
-from MaskWhatMattersLib.jobs.parcels import pack, unpack
+from MaskWhatMattersLib.jobs.parcels import Parcel, pack, unpack
 from MaskWhatMattersLib.jobs.spec import JobSpec
 from MaskWhatMattersLib.jobs.versions import library_versions, require_same_versions
 from MaskWhatMattersLib.jobs.worker_side import request_cancel, run_parcel
@@ -26,6 +26,8 @@ from MaskWhatMattersLib.jobs.worker_side import request_cancel, run_parcel
 _Payload = tuple[JobSpec, tuple[Any, ...]]
 
 _LOOK_S = 0.2  # how often the state of a running job's worker is looked at
+_SEND_ATTEMPTS = 4
+_SEND_PAUSE_S = 1.0
 _LAST_EVENTS_S = 1.0  # a result may overtake the last events of its job by so much
 _CLOSE_GRACE_S = 2.0  # a running job may end by itself for so long when the runner closes
 
@@ -145,14 +147,17 @@ class DaskRunner(abc.ABC):
         if not job.begin():
             return
         parcel = pack(payload, "The data of this job")
-        targets = self._targets()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # Dask advises against large data; images are large
-            sent = client.scatter([parcel], workers=targets, hash=False)[0]
-            future = client.submit(
-                run_parcel, job.id, self._topic, sent, key=f"maskwhatmatters-{job.id}", workers=targets, pure=False
-            )
-        del payload, parcel
+        del payload
+        for attempts_left in reversed(range(_SEND_ATTEMPTS)):
+            try:
+                sent, future = self._send(client, job, parcel)
+                break
+            except OSError:  # the worker is going, or just restarts; the job has not begun, so it may be sent again
+                if not attempts_left:
+                    raise
+                time.sleep(_SEND_PAUSE_S)
+                client = self._connect(job)
+        del parcel
         try:
             future.add_done_callback(lambda _: job.wake.set())
             if self._wait(job, client, future):
@@ -162,6 +167,14 @@ class DaskRunner(abc.ABC):
         finally:
             future.cancel()
             sent.release()
+
+    def _send(self, client: Client, job: Job, parcel: Parcel) -> tuple[Future, Future]:
+        targets = self._targets()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # Dask advises against large data; images are large
+            sent = client.scatter([parcel], workers=targets, hash=False)[0]
+            key = f"maskwhatmatters-{job.id}"
+            return sent, client.submit(run_parcel, job.id, self._topic, sent, key=key, workers=targets, pure=False)
 
     def _wait(self, job: Job, client: Client, future: Future) -> bool:
         """Wait for the end of a job; False when it had to be ended from here."""

@@ -47,17 +47,16 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
 
 
 def end_with_parent(folder: Path, parent: ProcessIdentity, *, poll_s: float = 0.5, guard: bool = False) -> None:
-    """Wait for the end of the parent process, then end what this one has started; the caller ends itself afterwards.
+    """Wait for the end of the parent process; the caller ends itself afterwards.
 
     Args:
         folder: The private folder of the runner.
         parent: The process that started this one.
         poll_s: Time between two looks, s.
-        guard: Also kill the processes whose numbers lie in the folder, and remove the folder.
+        guard: Then kill the workers whose numbers lie in the folder, and remove the folder.
     """
     while parent.is_running():
         time.sleep(poll_s)
-    kill_descendants(os.getpid())
     if not guard:
         return
     for file in folder.glob(f"worker*{_PID_SUFFIX}"):
@@ -68,6 +67,7 @@ def end_with_parent(folder: Path, parent: ProcessIdentity, *, poll_s: float = 0.
 def _watch(arguments: argparse.Namespace) -> None:
     parent = ProcessIdentity(arguments.parent, arguments.parent_created, group=0)
     end_with_parent(arguments.folder, parent, guard=arguments.role == "scheduler")
+    kill_descendants(os.getpid())
     os._exit(0)
 
 
