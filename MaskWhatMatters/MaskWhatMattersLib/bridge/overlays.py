@@ -22,14 +22,16 @@ from MaskWhatMattersLib.relevance.relevance_map import RelevanceMap
 
 _COLORS_NAME = "Relevance colours"
 _COLORS_ATTRIBUTE = "MaskWhatMatters.Colors"
-# Relevance, red, green, blue, opacity: dark violet to pale yellow, so that it stands out on grey and reads in print.
+# Slice views know only opaque and transparent colours, so what hardly matters is left out and not just faint.
+_LOWEST_SHOWN = 0.1
+# Relevance, red, green, blue: dark violet to pale yellow, so that it stands out on grey and reads in print.
 _COLOR_STOPS = np.array(
     [
-        [0.00, 0.20, 0.04, 0.40, 0.00],
-        [0.25, 0.45, 0.08, 0.50, 0.35],
-        [0.50, 0.80, 0.22, 0.35, 0.75],
-        [0.75, 0.97, 0.52, 0.15, 0.95],
-        [1.00, 1.00, 0.92, 0.55, 1.00],
+        [0.00, 0.20, 0.04, 0.40],
+        [0.25, 0.45, 0.08, 0.50],
+        [0.50, 0.80, 0.22, 0.35],
+        [0.75, 0.97, 0.52, 0.15],
+        [1.00, 1.00, 0.92, 0.55],
     ]
 )
 
@@ -52,6 +54,7 @@ def put_relevance(volume_node: Node, relevance: RelevanceMap) -> Node:
     node = ownership.find_ours(volume_node, "relevance", relevance.prompt)
     if node is None:
         node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", unique_name(scene, f"{relevance.prompt} relevance"))
+    _style(node)  # before there are voxels, or the display node would look for a window in them
     set_voxels(node, relevance.volume.array[0], local_affine(volume_node))
     ownership.mark_as_ours(
         node,
@@ -66,7 +69,6 @@ def put_relevance(volume_node: Node, relevance: RelevanceMap) -> Node:
     )
     follow_transform(node, volume_node)
     place_beside(node, volume_node)
-    _style(node)
     return node
 
 
@@ -108,19 +110,20 @@ def relevance_colors(scene: Any) -> Node:
     node.SetAttribute(_COLORS_ATTRIBUTE, "1")
     node.SetHideFromEditors(True)
     node.SetNumberOfColors(256)
-    for entry in range(256):
-        red, green, blue, alpha = (
-            float(np.interp(entry / 255.0, _COLOR_STOPS[:, 0], _COLOR_STOPS[:, column])) for column in range(1, 5)
-        )
-        node.SetColor(entry, f"{entry / 255.0:.2f}", red, green, blue, alpha)
+    levels = np.linspace(0, 1, 256)
+    colors = np.stack([np.interp(levels, _COLOR_STOPS[:, 0], _COLOR_STOPS[:, column]) for column in (1, 2, 3)], axis=1)
+    for entry, (level, color) in enumerate(zip(levels.tolist(), colors.tolist(), strict=True)):
+        node.SetColor(entry, f"{level:.2f}", *color, float(level >= _LOWEST_SHOWN))
     node.GetLookupTable().SetTableRange(0, 255)
     return scene.AddNode(node)
 
 
 def _style(node: Node) -> None:
-    if node.GetDisplayNode() is None:
-        node.CreateDefaultDisplayNodes()
     display = node.GetDisplayNode()
+    if display is None:
+        display = node.GetScene().AddNewNodeByClass("vtkMRMLScalarVolumeDisplayNode")
+        display.AutoWindowLevelOff()
+        node.SetAndObserveDisplayNodeID(display.GetID())
     display.SetAndObserveColorNodeID(relevance_colors(node.GetScene()).GetID())
     display.AutoWindowLevelOff()
     display.SetWindowLevelMinMax(0.0, 1.0)

@@ -20,6 +20,13 @@ def verdict_text(verdict: str) -> str:
     return str(words.get(verdict, verdict))
 
 
+def _icon(pixmap: Any) -> Any:
+    """An icon that keeps its colours in a selected row."""
+    icon = qt.QIcon(pixmap)
+    icon.addPixmap(pixmap, qt.QIcon.Selected)
+    return icon
+
+
 class ResultTable:
     """Shows rows in a QTableWidget and tells which one the user picks.
 
@@ -34,7 +41,7 @@ class ResultTable:
         self, table: Any, icons: tuple[str, str], on_select: Callable[[int], None], on_eye: Callable[[int], None]
     ) -> None:
         self._table, self._on_select, self._on_eye = table, on_select, on_eye
-        self._icons = tuple(qt.QIcon(path) for path in icons)
+        self._icons = tuple(_icon(qt.QPixmap(path)) for path in icons)
         self._filling = False
         table.setColumnCount(6)
         table.setHorizontalHeaderLabels([_("Prompt"), _("Result"), _("Score"), _("mL"), "", ""])
@@ -83,12 +90,12 @@ class ResultTable:
             item.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsSelectable)
             item.setToolTip(row["message"] or row["prompt"])
             if column in (SCORE, VOLUME):
-                item.setTextAlignment(int(qt.Qt.AlignRight) | int(qt.Qt.AlignVCenter))
+                item.setData(qt.Qt.TextAlignmentRole, int(qt.Qt.AlignRight) | int(qt.Qt.AlignVCenter))
             if column == COLOR and found:
                 red, green, blue = (round(255 * channel) for channel in row["color"])
                 patch = qt.QPixmap(14, 14)  # not the background of the cell: the selection would hide it
                 patch.fill(qt.QColor(red, green, blue))
-                item.setIcon(qt.QIcon(patch))
+                item.setIcon(_icon(patch))
             if column == EYE and found:
                 item.setIcon(self._icons[0 if row["visible"] else 1])
                 item.setToolTip(_("Show or hide"))

@@ -85,7 +85,7 @@ def add_segment(
 
 def write_segment(node: Node, segment_id: str, mask: Array, affine: Affine) -> None:
     """Replace the voxels of a segment; without a temporary node, so that no view flickers."""
-    image = _oriented_image(mask.astype(np.uint8), affine)
+    image = _oriented_image(mask.view(np.uint8) if mask.dtype == bool else mask.astype(np.uint8), affine)
     logic = slicer.vtkSlicerSegmentationsModuleLogic
     logic.SetBinaryLabelmapToSegment(image, node, segment_id, logic.MODE_REPLACE)
 
@@ -195,6 +195,6 @@ def _oriented_image(array: Array, affine: Affine) -> Any:
     depth, height, width = array.shape
     image = slicer.vtkOrientedImageData()
     image.SetDimensions(width, height, depth)
-    image.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(array).ravel(), deep=True))
+    image.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(array).ravel(), deep=False))
     image.SetGeometryFromImageToWorldMatrix(matrix_from_array(affine))
     return image

@@ -166,6 +166,7 @@ class JobBar:
     def __init__(self, ui: Any, on_apply: Callable[[], None], on_cancel: Callable[[], None]) -> None:
         self._ui, self._on_apply, self._on_cancel = ui, on_apply, on_cancel
         self._remaining: float | None = None
+        self._elapsed = 0.0
         self._blocker = ""
         self.state = "not ready"
         ui.logText.setMaximumBlockCount(_LOG_LINES)
@@ -209,6 +210,7 @@ class JobBar:
         ui.applyButton.text, ui.applyButton.toolTip, ui.applyButton.enabled = _("Cancel"), _("Stop this job"), True
         ui.failureFrame.visible = ui.logFrame.visible = False
         ui.logText.setPlainText("")
+        ui.logLineLabel.text = ""
         ui.progressFrame.visible = True
         ui.progressBar.setRange(0, 0)
         ui.stageLabel.text = _("Starting...")
@@ -235,12 +237,13 @@ class JobBar:
             steps = f" ({min(event.step + 1, event.total)}/{event.total})" if event.total > 1 else ""
             ui.stageLabel.text = event.stage + steps
         if event.kind == "stage" and event.stage:
-            self._log(event.stage)
+            ui.logText.appendPlainText(event.stage)  # the line above shows it already
         elif event.message:
             self._log(event.message)
 
     def show_time(self, seconds: float) -> None:
         """Show elapsed and remaining time."""
+        self._elapsed = seconds
         text = duration(seconds)
         if self._remaining is not None and self.state == "running":
             text = _("{elapsed}, about {remaining} left").format(elapsed=text, remaining=duration(self._remaining))
@@ -251,6 +254,11 @@ class JobBar:
         ui = self._ui
         self.state = "failed" if state == "failed" else "done" if state == "done" else "ready"
         ui.progressFrame.visible = False
+        ui.logFrame.visible = bool(ui.logText.toPlainText())
+        if state == "done":
+            ui.logLineLabel.text = _("Done in {time}").format(time=duration(self._elapsed))
+        elif state == "cancelled":
+            ui.logLineLabel.text = _("Cancelled after {time}").format(time=duration(self._elapsed))
         ui.applyButton.text = _("Apply")
         if error is not None:
             self.show_failure(describe_failure(error))
