@@ -9,7 +9,8 @@ import vtk
 from PySide6.QtCore import Property, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QVBoxLayout, QWidget
 
-from .ctk_widgets import ctkSliderWidget, stored_property
+from .ctk_widgets import ctkSliderWidget
+from .properties import stored_property
 from .pythonqt import register_native
 
 _SCENE_EVENTS = (

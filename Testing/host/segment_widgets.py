@@ -9,8 +9,8 @@ from PySide6.QtCore import Property, Signal
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QAbstractItemView, QComboBox, QHBoxLayout, QPushButton, QTableWidget, QTableWidgetItem
 
-from .ctk_widgets import stored_property
 from .mrml_widgets import Observing, qMRMLNodeComboBox, qMRMLWidget
+from .properties import stored_property
 from .pythonqt import register_native
 
 _SEGMENT_EVENTS = tuple(

@@ -59,6 +59,7 @@ def test_lists_write_themselves_back(parameters):
     del parameters.prompts[0]
     assert parameters.prompts == ["spleen"]
     assert parameters.parameterNode.GetParameter("prompts_len") == "1"
+    assert not parameters.parameterNode.HasParameter("prompts_1")
 
 
 def test_removed_node_becomes_none(host, parameters):
