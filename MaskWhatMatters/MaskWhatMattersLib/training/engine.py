@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import math
 import os
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -76,7 +78,8 @@ def save_checkpoint(fabric: Fabric, state: Mapping[str, Any], folder: Path) -> N
         if fabric.is_global_zero:
             os.replace(aside, final)
     except (OSError, RuntimeError) as error:
-        aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            aside.unlink()
         raise InputError(
             f"The checkpoint could not be written to {folder}: {error}. The previous one is untouched; free disk space "
             "or choose another output folder, then resume."
@@ -94,25 +97,23 @@ def load_checkpoint(fabric: Fabric, state: dict[str, Any], folder: Path) -> bool
         return False
     try:
         stored = fabric.load(file, weights_only=True)
-        if stored["config"] != state["config"]:
-            changed = sorted(
-                key
-                for key in {*stored["config"], *state["config"]}
-                if stored["config"].get(key) != state["config"].get(key)
-            )
-            raise InputError(
-                f"{file} was made with other settings ({', '.join(changed)}). Use the same settings to resume, or "
-                "another output folder to start anew."
-            )
-        for key, value in stored.items():
-            if hasattr(state.get(key), "load_state_dict"):
-                state[key].load_state_dict(value)
-            else:
-                state[key] = value
-    except (OSError, RuntimeError, KeyError, EOFError) as error:
+        settings, expected = stored["config"], state["config"]
+    except (OSError, RuntimeError, KeyError, EOFError, pickle.UnpicklingError) as error:
         raise InputError(
-            f"{file} cannot be read: {error}. Remove it to start anew, or put back the one you saved."
+            f"{file} cannot be read ({type(error).__name__}): it is damaged or no checkpoint. Remove it to start anew, "
+            "or put back a copy."
         ) from error
+    if settings != expected:
+        changed = sorted(key for key in {*settings, *expected} if settings.get(key) != expected.get(key))
+        raise InputError(
+            f"{file} was made with other settings ({', '.join(changed)}). Use the same settings to resume, or another "
+            "output folder to start anew."
+        )
+    for key, value in stored.items():
+        if hasattr(state.get(key), "load_state_dict"):
+            state[key].load_state_dict(value)
+        else:
+            state[key] = value
     return True
 
 

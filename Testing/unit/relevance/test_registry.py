@@ -1,0 +1,30 @@
+"""Choosing a localizer by name."""
+
+import pytest
+
+from MaskWhatMattersLib.errors import InputError
+from MaskWhatMattersLib.relevance import available_localizers, create_localizer
+from MaskWhatMattersLib.relevance.registry import LocalizerInfo
+
+
+def test_our_own_localizers_are_there_with_a_licence_and_one_line():
+    known = available_localizers()
+    assert {"builtin", "builtin-research", "roi", "transformers"} <= set(known)
+    assert all(info.licence and "\n" not in info.description for info in known.values())
+    assert known["builtin-research"].needs_acknowledgement
+    assert not known["builtin"].needs_acknowledgement
+
+
+def test_an_unknown_name_suggests_the_nearest():
+    with pytest.raises(InputError, match='no localizer "bultin".*Did you mean "builtin"'):
+        create_localizer("bultin")
+
+
+def test_a_missing_package_is_named_with_the_way_to_install_it():
+    info = LocalizerInfo("x", "x", "x", "x", "nowhere:X", requires=("a_package_that_nobody_has",))
+    assert info.missing() == ["a_package_that_nobody_has"]
+
+
+def test_an_option_that_does_not_exist_is_refused():
+    with pytest.raises(InputError, match="cannot be made"):
+        create_localizer("roi", colour="red")
