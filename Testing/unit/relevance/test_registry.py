@@ -16,7 +16,7 @@ def test_our_own_localizers_are_there_with_a_licence_and_one_line():
 
 
 def test_an_unknown_name_suggests_the_nearest():
-    with pytest.raises(InputError, match='no localizer "bultin".*Did you mean "builtin"'):
+    with pytest.raises(InputError, match=r'no localizer "bultin".*Did you mean "builtin"'):
         create_localizer("bultin")
 
 

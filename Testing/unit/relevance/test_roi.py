@@ -60,6 +60,6 @@ def test_an_empty_prompt_is_refused():
 
 
 def test_a_vector_image_is_refused():
+    colour = Volume(np.zeros((3, 4, 4, 4)), np.eye(4))
     with pytest.raises(InputError, match="one value per voxel"):
-        colour = Volume(np.zeros((3, 4, 4, 4)), np.eye(4))
         localize(colour, "lesion", localizer="roi", roi=RoiSphere((0, 0, 0), 10.0))
