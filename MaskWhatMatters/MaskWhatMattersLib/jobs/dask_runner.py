@@ -54,6 +54,7 @@ class DaskRunner(abc.ABC):
         self._threads: list[threading.Thread] = []
         self._closing = threading.Event()
         self._closer: threading.Thread | None = None
+        self._closed = threading.Event()
         atexit.register(_close_if_alive, weakref.ref(self))
 
     def submit(self, spec: JobSpec, *data: Any) -> Job:
@@ -82,11 +83,11 @@ class DaskRunner(abc.ABC):
         """
         with self._lock:
             self._closing.set()
-            if self._closer is None:
+            if self._closer is None and not self._closed.is_set():
                 self._closer = threading.Thread(target=self._close, name="job runner closer", daemon=True)
                 self._closer.start()
         if wait:
-            self._closer.join()
+            self._closed.wait()
 
     def __enter__(self) -> Self:
         return self
@@ -233,6 +234,16 @@ class DaskRunner(abc.ABC):
         else:
             job.reported.set()
 
+    def _close_at_exit(self) -> None:
+        """Close in this thread, since Python starts no threads any more while it ends."""
+        with self._lock:
+            self._closing.set()
+            elsewhere = self._closer is not None
+        if elsewhere:
+            self._closed.wait(_CLOSE_GRACE_S + 5.0)
+        else:
+            self._close()
+
     def _close(self) -> None:
         with self._lock:
             jobs = list(self._jobs.values())
@@ -241,12 +252,14 @@ class DaskRunner(abc.ABC):
         deadline = time.monotonic() + _CLOSE_GRACE_S
         while self._workers and time.monotonic() < deadline:
             time.sleep(0.02)
-        self._leave()
-        for job in jobs:
-            job.finish(Outcome("cancelled"))
-        for _ in self._threads:
-            self._queue.put(None)
-        atexit.unregister(_close_if_alive)
+        try:
+            self._leave()
+        finally:
+            for job in jobs:
+                job.finish(Outcome("cancelled"))
+            for _ in self._threads:
+                self._queue.put(None)
+            self._closed.set()
 
 
 def check_versions(client: Client, here: dict[str, str] | None = None) -> None:
@@ -268,4 +281,4 @@ def check_versions(client: Client, here: dict[str, str] | None = None) -> None:
 
 def _close_if_alive(runner: weakref.ref[DaskRunner]) -> None:
     if (alive := runner()) is not None:
-        alive.close()
+        alive._close_at_exit()

@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,8 @@ class LocalCluster:
     def close(self) -> None:
         """End the connection and both processes, remove the folder. Nothing in them needs a slow, polite end."""
         if self.client is not None:
-            self.client.close(timeout=2)
+            with suppress(Exception):  # whatever the connection says, the processes must end
+                self.client.close(timeout=2)
         for process in (self.worker, self.scheduler):
             if process is not None:
                 process.kill()

@@ -54,7 +54,7 @@ def test_a_region_is_asked_for_when_it_is_missing(runner: Runner, volume: Volume
 
 
 def test_a_localizer_that_does_not_exist_is_named(runner: Runner, volume: Volume) -> None:
-    with pytest.raises(InputError, match=r'"bultin".*builtin'):
+    with pytest.raises(InputError, match=r"\"bultin\".*builtin"):
         runner.submit(RelevanceSpec(prompts=("liver",), localizer="bultin"), volume).result(60)
 
 
