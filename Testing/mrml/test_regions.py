@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from MaskWhatMattersLib.bridge.nodes import local_affine, node_from_volume, set_voxels, volume_from_node
+from MaskWhatMattersLib.bridge.nodes import (
+    local_affine,
+    matrix_from_array,
+    node_from_volume,
+    set_voxels,
+    volume_from_node,
+)
 from MaskWhatMattersLib.bridge.regions import box_around, region_from_node, segment_names
 from MaskWhatMattersLib.bridge.segmentations import add_segment
 from MaskWhatMattersLib.errors import InputError
@@ -50,6 +56,13 @@ def test_segmentation_and_volume_under_different_transforms_are_matched_in_the_w
     moved(node)
     moved(scan)
     np.testing.assert_array_equal(region_from_node(node, scan).array[0] > 0, block)
+    one_voxel = np.eye(4)
+    one_voxel[:3, 3] = volume.affine[:3, 0]
+    shift = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    shift.SetMatrixTransformToParent(matrix_from_array(one_voxel))
+    scan.SetAndObserveTransformNodeID(None)
+    node.SetAndObserveTransformNodeID(shift.GetID())
+    np.testing.assert_array_equal(region_from_node(node, scan).array[0] > 0, np.roll(block, 1, axis=2))
 
 
 def test_reading_a_segmentation_adds_nothing_to_it(scene, volume, block):

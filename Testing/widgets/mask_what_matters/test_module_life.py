@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,15 @@ def test_console_call_that_does_not_wait_can_be_cancelled(host, logic, scan):
     run = logic.showRelevance(scan, "slow", localizer="probe", wait=False)
     assert not run.done
     run.cancel()
+    host.wait_until(lambda: run.done)
+    assert (run.state, run.nodes) == ("cancelled", [])
+
+
+def test_result_that_arrives_when_the_scene_is_closed_is_dropped(host, logic, scan):
+    run = logic.showRelevance(scan, "ball", localizer="probe", wait=False)
+    while not run._monitor.job.done():  # no events are processed, so nobody has taken the result yet
+        time.sleep(0.01)
+    host.close_scene()
     host.wait_until(lambda: run.done)
     assert (run.state, run.nodes) == ("cancelled", [])
 
@@ -132,6 +142,7 @@ def test_leaving_and_entering_keeps_the_panel(host, panel):
 def test_opening_the_panel_imports_nothing_that_slicer_lacks():
     code = """
 import sys
+import time
 sys.path[:0] = [{library!r}, {testing!r}]
 class Refuse:
     def find_spec(self, name, path=None, target=None):
