@@ -98,7 +98,7 @@ def measure() -> dict[str, float]:
     """Run the prompts one after the other and take the figures."""
     volume = chest_ct()
     main_thread = MainThread()
-    seconds, growth = [], []
+    seconds, growth, kept = [], [], []  # results are kept, as Slicer keeps its nodes: freed memory would hide growth
     with LocalWorkerRunner() as runner:
         for prompt in PROMPTS:
             gc.collect()
@@ -110,6 +110,7 @@ def measure() -> dict[str, float]:
             (answer,) = job.result(0)
             growth.append(main_thread.peak_mb - before - answer.volume.array.nbytes / 1e6)
             print(f"{prompt:12} {seconds[-1]:6.2f} s   {answer.verdict}, score {answer.score:.2f}: {answer.message}")
+            kept.append(answer)
             del job, answer
     print(f"{main_thread.events} events shown")
     return {
