@@ -77,17 +77,24 @@ def relevance_array(node: Node) -> Array:
     return np.asarray(slicer.util.arrayFromVolume(node))
 
 
-def show_overlay(scene: Any, volume_node: Node | None, overlay_node: Node | None, opacity: float) -> None:
-    """Put a volume and its overlay (or None) into all slice views."""
+def show_overlay(scene: Any, volume_node: Node, overlay_node: Node | None, opacity: float) -> bool:
+    """Put a volume and its overlay (or None) into all slice views.
+
+    Returns:
+        Whether a view showed another volume before, so that it has to be fitted.
+    """
+    changed = False
     for index in range(scene.GetNumberOfNodesByClass("vtkMRMLSliceCompositeNode")):
         view = scene.GetNthNodeByClass(index, "vtkMRMLSliceCompositeNode")
-        if volume_node is not None:
+        if view.GetBackgroundVolumeID() != volume_node.GetID():
             view.SetBackgroundVolumeID(volume_node.GetID())
+            changed = True
         if overlay_node is not None:
             view.SetForegroundVolumeID(overlay_node.GetID())
             view.SetForegroundOpacity(opacity)
         elif ownership.is_ours(scene.GetNodeByID(view.GetForegroundVolumeID() or "")):
             view.SetForegroundVolumeID(None)
+    return changed
 
 
 def set_overlay_opacity(scene: Any, opacity: float) -> None:

@@ -170,7 +170,8 @@ class ResultsView:
                 segmentation.GetDisplayNode().SetVisibility(bool(row["visible"]))
         current = self._current_row()
         overlay = self._overlay(current) if current is not None and current["visible"] else None
-        show_overlay(slicer.mrmlScene, self._volume_node, overlay, float(self._ui.opacitySlider.value))
+        if show_overlay(slicer.mrmlScene, self._volume_node, overlay, float(self._ui.opacitySlider.value)):
+            slicer.util.resetSliceViews()
         mask = self._current_mask()
         if jump and mask is not None and mask.any():
             center = np.append(np.argwhere(mask).mean(0)[::-1].round(), 1.0)

@@ -10,7 +10,7 @@ def test_volume_of_the_red_slice_view_is_preselected(host, panel, scan):
     assert panel.ui.inputSelector.currentNode() is scan
 
 
-def test_apply_says_why_it_is_disabled(host, panel):
+def test_apply_says_why_it_is_disabled(host, panel, scan):
     assert (panel.state, panel.ui.applyButton.toolTip[:12]) == ("not ready", "Type what to")
     panel.type("ball")
     assert (panel.state, panel.ui.applyButton.enabled) == ("ready", True)
@@ -21,8 +21,14 @@ def test_apply_says_why_it_is_disabled(host, panel):
     panel.choose("probe")
     panel.ui.computeCombo.setCurrentIndex(1)
     assert "scheduler" in panel.ui.applyButton.toolTip
-    panel.ui.inputSelector.setCurrentNode(None)
+    host.slicer.mrmlScene.RemoveNode(scan)
     assert (panel.ui.applyButton.enabled, panel.ui.applyButton.toolTip) == (False, "Choose a volume first")
+
+
+def test_volume_loaded_after_the_panel_was_opened_is_chosen(host, panel, scan):
+    host.slicer.mrmlScene.RemoveNode(scan)
+    later = host.add_volume(np.ones((4, 4, 4), np.float32), "later")
+    assert panel.ui.inputSelector.currentNode() is later
 
 
 def test_found_prompt_gives_overlay_segmentation_and_table_row(host, panel, scan):
