@@ -23,12 +23,16 @@ INFO = LocalizerInfo(
 
 
 class SampleLocalizer:
-    """The prompt decides: "absent", "unknown" and "untrained" are verdicts; "crash" is a bug; all else is found."""
+    """The prompt decides: "absent", "unknown" and "untrained" are verdicts; "crash" is a bug; all else is found.
+
+    "interrupt" is found in the first volume and stopped by Ctrl+C in the second.
+    """
 
     name = "sample"
 
     def __init__(self, model: str | None = None, device: str = "auto") -> None:
         self.device = device
+        self._asked = 0
 
     def localize(
         self, volume: Volume, prompts: Sequence[str], *, context: Progress, modality: str | None = None
@@ -38,6 +42,9 @@ class SampleLocalizer:
         answers = []
         for prompt in prompts:
             context.log(f"looking for {prompt}")
+            self._asked += 1
+            if prompt == "interrupt" and self._asked > 1:
+                raise KeyboardInterrupt
             if prompt == "crash":
                 raise RuntimeError("the sample localizer has a bug")
             verdict = prompt if prompt in ("absent", "unknown", "untrained") else "found"

@@ -18,6 +18,7 @@ from static_checks import REPOSITORY
 SCRIPTS = "MODULE_PYTHON_SCRIPTS"
 RESOURCES = "MODULE_PYTHON_RESOURCES"
 _NOT_INSTALLED = {"CMakeLists.txt"}
+_BY_PRODUCTS = (".egg-info", "__pycache__")  # of `pip install -e .` and of Python
 
 
 def module_folders(repository: Path = REPOSITORY) -> list[Path]:
@@ -29,7 +30,7 @@ def module_folders(repository: Path = REPOSITORY) -> list[Path]:
 def _installed_files(module: Path) -> Iterator[str]:
     for path in module.rglob("*"):
         relative = path.relative_to(module)
-        hidden = any(part.startswith(".") or part == "__pycache__" for part in relative.parts)
+        hidden = any(part.startswith(".") or part.endswith(_BY_PRODUCTS) for part in relative.parts)
         if path.is_file() and not hidden and relative.name not in _NOT_INSTALLED and relative.parts[0] != "Testing":
             yield relative.as_posix()
 

@@ -67,8 +67,8 @@ def test_a_listed_file_that_is_gone_is_a_difference(module):
     assert differences(module) == [f"Sample: {RESOURCES} lists SampleLib/table.json, which does not exist"]
 
 
-def test_hidden_files_caches_and_tests_are_not_installed(module):
-    for name in (".DS_Store", "__pycache__/a.pyc", "Testing/test_a.py"):
+def test_hidden_files_by_products_and_tests_are_not_installed(module):
+    for name in (".DS_Store", "__pycache__/a.pyc", "Sample.egg-info/PKG-INFO", "Testing/test_a.py"):
         (module / name).parent.mkdir(exist_ok=True)
         (module / name).touch()
     assert files_on_disk(module) == {SCRIPTS: ["Sample.py"], RESOURCES: ["SampleLib/table.json"]}

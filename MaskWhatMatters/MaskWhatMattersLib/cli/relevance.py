@@ -19,7 +19,7 @@ from MaskWhatMattersLib.cli.options import RelevanceOptions, read_options
 from MaskWhatMattersLib.cli.prompts import check_localizer, check_prompts
 from MaskWhatMattersLib.cli.results import Results
 from MaskWhatMattersLib.contact_sheet import describe
-from MaskWhatMattersLib.errors import InputError, JobError
+from MaskWhatMattersLib.errors import ConsentRequiredError, InputError, JobError, ModelFileError
 from MaskWhatMattersLib.jobs import InlineRunner, Runner, SchedulerRunner
 from MaskWhatMattersLib.jobs.relevance_job import RelevanceSpec
 from MaskWhatMattersLib.volumes import Volume, read_volume
@@ -137,10 +137,16 @@ class _Outcome:
 
 @contextmanager
 def _reported(scan: Scan, results: Results, display: Display) -> Iterator[_Outcome]:
-    """Report whatever goes wrong with one image, and go on with the next."""
+    """Report whatever goes wrong with one image, and go on with the next.
+
+    Raises:
+        ModelFileError, ConsentRequiredError: Every image would fail in the same way.
+    """
     outcome = _Outcome()
     try:
         yield outcome
+    except (ModelFileError, ConsentRequiredError):
+        raise
     except Exception as error:
         outcome.failed = True
         text = _explain(error)

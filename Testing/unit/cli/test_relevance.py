@@ -154,6 +154,15 @@ def test_the_users_region_is_a_localizer(whatmatters, scans, tmp_path, output):
     np.testing.assert_array_equal(read_volume(output / "first_my-region_mask.nii.gz").array, region.array > 50)
 
 
+def test_ctrl_c_keeps_what_is_done_and_leaves_nothing_half_done(whatmatters, scans, output):
+    run = whatmatters(scans, "--prompt", "interrupt", "--output", output)
+    assert run.code == 130
+    assert "stopped" in run.err
+    assert len(read_report(output)) == 1
+    done = {f"deeper/second_interrupt_{kind}.nii.gz" for kind in ("relevance", "mask")}
+    assert files_in(output) == done | {"report.json", "contact_sheet.png"}
+
+
 def test_help_shows_an_example_and_the_exit_codes(capsys):
     with pytest.raises(SystemExit) as end:
         main(["relevance", "--help"])

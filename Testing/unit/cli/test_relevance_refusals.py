@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import resource
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from MaskWhatMattersLib.cli import main
 from MaskWhatMattersLib.volumes import Volume, write_volume
 from static_checks import REPOSITORY
 from unit.cli.helpers import files_in, read_report, sample_volume
+from unit.models import small_models
 
 
 @pytest.fixture
@@ -258,3 +260,35 @@ def test_a_full_disk_is_reported_and_leaves_no_half_written_result(output, tmp_p
     assert run.returncode == 1, run.stderr
     assert "Free some space" in run.stderr
     assert files_in(output) == {"report.json"}
+
+
+def _truncated_model(path: Path) -> None:
+    small_models.saved(path.parent, path.stem)
+    path.write_bytes(path.read_bytes()[:100])
+
+
+def _model_of_another_architecture(path: Path) -> None:
+    small_models.saved(path.parent, path.stem)
+
+
+def _pickled_model(path: Path) -> None:
+    path.write_bytes(pickle.dumps({"weight": [1.0]}))
+
+
+MODELS = {
+    "truncated": _truncated_model,
+    "other architecture": _model_of_another_architecture,
+    "pickle": _pickled_model,
+    "missing": lambda path: None,
+}
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_a_model_file_that_cannot_be_used_ends_the_run_at_once(whatmatters, scans, output, tmp_path, kind):
+    model = tmp_path / "model.safetensors"
+    MODELS[kind](model)
+    run = whatmatters(scans, "--localizer", "builtin", "--model", model, "--prompt", "hippocampus", "--output", output)
+    assert run.code == 2
+    assert "model" in run.err
+    assert run.err.count("\n") == 1, run.err
+    assert files_in(output) == set()
