@@ -6,6 +6,7 @@ import difflib
 import functools
 import importlib
 import importlib.util
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -103,11 +104,16 @@ _OWN = (
 def available_localizers() -> dict[str, LocalizerInfo]:
     """Every known localizer by name: our own, then those of other packages' entry points.
 
-    An entry point in the group "maskwhatmatters.localizers" names a `LocalizerInfo`.
+    An entry point in the group "maskwhatmatters.localizers" names a `LocalizerInfo`. One that cannot be loaded is left
+    out with a warning: another package's mistake must not take ours away.
     """
     found = {info.name: info for info in _OWN}
     for entry in entry_points(group=ENTRY_POINTS):
-        info = entry.load()
+        try:
+            info = entry.load()
+        except Exception as error:
+            logging.warning("The localizer %s of another package cannot be loaded: %s", entry.name, error)
+            continue
         if isinstance(info, LocalizerInfo):
             found.setdefault(info.name, info)
     return found

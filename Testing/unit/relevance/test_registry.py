@@ -1,9 +1,11 @@
 """Choosing a localizer by name."""
 
+from importlib.metadata import EntryPoint
+
 import pytest
 
 from MaskWhatMattersLib.errors import InputError
-from MaskWhatMattersLib.relevance import available_localizers, create_localizer
+from MaskWhatMattersLib.relevance import available_localizers, create_localizer, registry
 from MaskWhatMattersLib.relevance.registry import LocalizerInfo
 
 
@@ -28,3 +30,14 @@ def test_a_missing_package_is_named_with_the_way_to_install_it():
 def test_an_option_that_does_not_exist_is_refused():
     with pytest.raises(InputError, match="cannot be made"):
         create_localizer("roi", colour="red")
+
+
+def test_a_broken_localizer_of_another_package_is_left_out_with_a_warning(monkeypatch, caplog):
+    broken = EntryPoint("broken", "a_module_that_nobody_has:info", registry.ENTRY_POINTS)
+    monkeypatch.setattr(registry, "entry_points", lambda group: [broken])
+    available_localizers.cache_clear()
+    try:
+        assert set(available_localizers()) == {"builtin", "builtin-research", "roi", "transformers"}
+    finally:
+        available_localizers.cache_clear()
+    assert "broken" in caplog.text

@@ -107,7 +107,11 @@ class BuiltinLocalizer:
         ]
         stack = slice_volume(volume, kind)
         probability, presence = self.look(stack, list(dict.fromkeys(names)), progress)
-        lungs = ct_lungs(volume) if any(_is_ct_lung(name, volume, kind) for name in self._asked(understood)) else {}
+        lungs: dict[str, Volume] = {}
+        if any(_is_ct_lung(name, volume, kind) for name in self._asked(understood)):
+            progress.stage("Finding the lungs by their density", total=1)
+            lungs = ct_lungs(volume)
+            progress.step()
         shared_s = (time.perf_counter() - started) / max(1, len(prompts))
         maps = []
         for prompt, item in zip(prompts, understood, strict=True):
