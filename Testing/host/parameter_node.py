@@ -96,13 +96,13 @@ class _WrapperBase:
             raise ValueError(f"The parameter node has no parameter '{name}'; it has {known}")
         return name
 
-    def connectGui(self, gui: Any) -> int:
-        """Bind every widget that carries the dynamic property SlicerParameterName."""
+    def connectGui(self, gui: Any) -> None:
+        """Bind every widget that carries the dynamic property SlicerParameterName; returns no tag, as in Slicer."""
         import qt
 
         widgets = gui.findChildren(qt.QWidget) if hasattr(gui, "isWidgetType") else vars(gui).values()
         named = {widget.property(SlicerParameterNamePropertyName): widget for widget in widgets}
-        return self.connectParametersToGui({name: widget for name, widget in named.items() if name})
+        self.connectParametersToGui({name: widget for name, widget in named.items() if name})
 
     def connectParametersToGui(self, mapping: dict[str, Any]) -> int:
         for name in mapping:

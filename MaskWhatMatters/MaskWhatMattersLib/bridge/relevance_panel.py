@@ -21,6 +21,7 @@ from MaskWhatMattersLib.relevance.registry import LocalizerInfo, available_local
 
 _ACKNOWLEDGED = "MaskWhatMatters/Acknowledged/"
 _ALL_SEGMENTS = ""
+_PARAMETER = "SlicerParameterName"
 
 
 class RelevancePanel:
@@ -60,10 +61,12 @@ class RelevancePanel:
             self._parameters.disconnectGui(self._binding)
             self._parameters.RemoveObserver(self._observer)
         self._parameters = parameters
+        self.results.stop()
         if parameters is None:
             self.job.set_blocker(_("The scene is being closed"))
             return
-        self._binding = parameters.connectGui(self.ui)
+        # Not connectGui: Slicer's returns no tag, so what it connects could never be disconnected.
+        self._binding = parameters.connectParametersToGui(self._bound_widgets())
         self._observer = parameters.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: self.refresh())
         if parameters.inputVolume is None:
             parameters.inputVolume = self.logic.shownVolume()
@@ -206,6 +209,11 @@ class RelevancePanel:
             (bool(self.setup.missing), _("Install the missing packages first: the button at the top does it")),
         ]
         return next((str(text) for applies, text in reasons if applies), "")
+
+    def _bound_widgets(self) -> dict[str, Any]:
+        """Widgets of the .ui file that name the parameter that they show."""
+        widgets = [widget for widget in vars(self.ui).values() if widget.property(_PARAMETER)]
+        return {str(widget.property(_PARAMETER)): widget for widget in widgets}
 
     def _combos(self, parameters: Any) -> list[tuple[Any, str]]:
         ui = self.ui
