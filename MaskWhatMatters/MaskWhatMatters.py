@@ -45,7 +45,6 @@ class MaskWhatMattersParameterNode:
     localizer: str = "builtin"
     regionNode: slicer.vtkMRMLNode
     segmentId: str = ""
-    threshold: Annotated[float, WithinRange(0.01, 1.0)] = 0.5
     overlayOpacity: Annotated[float, WithinRange(0.0, 1.0)] = 0.5
     device: str = "auto"
     modality: str = ""

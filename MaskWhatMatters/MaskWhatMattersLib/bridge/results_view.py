@@ -20,6 +20,7 @@ from MaskWhatMattersLib.bridge.result_table import ResultTable
 from MaskWhatMattersLib.bridge.segmentations import add_segment
 
 _SLIDER_DELAY_MS = 30  # a dragged slider sends more positions than a large mask can follow
+_SAME_THRESHOLD = 1e-6
 
 
 class ResultsView:
@@ -38,6 +39,7 @@ class ResultsView:
         self._shown = ""
         self._current = -1
         self._quiet = False
+        self._pending: tuple[str, float] | None = None  # prompt that the user moved the slider for, and to where
         self._table = ResultTable(ui.resultTable, icons, self._on_select, self._on_eye)
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
@@ -51,11 +53,13 @@ class ResultsView:
         self._refresh()
 
     def stop(self) -> None:
-        """Stop the timer before the panel is destroyed."""
+        """Forget a threshold that waits, as before the panel is destroyed or the scene is closed."""
         self._timer.stop()
+        self._pending = None
 
     def add(self, volume_node: Any, rows: list[Row]) -> None:
         """Show new answers; answers to other prompts on the same volume stay."""
+        self._apply_threshold()
         asked = {row["prompt"] for row in rows}
         kept = [row for row in self._rows if row["prompt"] not in asked] if volume_node is self._volume_node else []
         self._volume_node, self._rows = volume_node, kept + rows
@@ -72,6 +76,7 @@ class ResultsView:
             rows = []
         if volume_node is self._volume_node and json.dumps(rows) == self._shown:
             return
+        self.stop()
         self._volume_node, self._rows = volume_node, rows
         found = [index for index, row in enumerate(rows) if row["verdict"] == "found"]
         if not 0 <= self._current < len(rows):
@@ -111,6 +116,7 @@ class ResultsView:
     # What the user does
 
     def _on_select(self, index: int) -> None:
+        self._apply_threshold()  # the slider was moved for the row that is left
         self._current = index
         self._refresh()
         self._show_in_views(jump=True)
@@ -124,17 +130,23 @@ class ResultsView:
             self._show_in_views(jump=False)
 
     def _on_threshold(self, value: float) -> None:
-        if not self._quiet:
-            self._timer.start()
+        row = self._current_row()
+        if self._quiet or row is None or row["verdict"] != "found":
+            return
+        self._pending = (row["prompt"], float(value))
+        self._timer.start()
 
     def _on_opacity(self, value: float) -> None:
         set_overlay_opacity(slicer.mrmlScene, value)
 
     def _apply_threshold(self) -> None:
-        row = self._current_row()
-        if row is None or row["verdict"] != "found":
+        """Cut the row that the slider was moved for, which need not be the current one any more."""
+        prompt, value = self._pending or ("", 0.0)
+        self.stop()
+        row = next((row for row in self._rows if row["prompt"] == prompt and row["verdict"] == "found"), None)
+        if row is None or abs(row["threshold"] - value) <= _SAME_THRESHOLD:
             return
-        if apply_threshold(self._volume_node, row, float(self._ui.thresholdSlider.value)) is None:
+        if apply_threshold(self._volume_node, row, value) is None:
             self._tell(_("The relevance map was removed: press Apply again."))
             return
         self._save(self._volume_node, self._rows)
@@ -154,7 +166,8 @@ class ResultsView:
             return
         self._tell(row["message"])
         ui.noticeLabel.text = _("Not for clinical use. Model: {model}.").format(model=row["model"])
-        if found and abs(ui.thresholdSlider.value - row["threshold"]) > 1e-6 and not self._timer.isActive():
+        waits = self._pending is not None and self._pending[0] == row["prompt"]
+        if found and not waits and abs(ui.thresholdSlider.value - row["threshold"]) > _SAME_THRESHOLD:
             self._quiet = True
             try:
                 ui.thresholdSlider.value = row["threshold"]

@@ -91,6 +91,34 @@ def test_panel_comes_back_with_the_scene(host, panel, tmp_path):
     assert len(panel.nodes()) == 1
 
 
+def test_two_rows_keep_their_thresholds_with_the_scene(host, panel, tmp_path):
+    panel.find("ball", "ball two")
+    panel.ui.resultTable.setCurrentCell(1, 0)
+    panel.ui.thresholdSlider.value = 0.8
+    host.wait_until(lambda: panel.mask(1).sum() == panel.expected(0.8).sum())
+    host.save_scene(tmp_path / "scene.mrb")
+    before = panel.table()
+    host.load_scene(tmp_path / "scene.mrb")
+    process_events_for(host, 0.2)
+    assert panel.table() == before
+    assert panel.mask(0).sum() == panel.expected(0.5).sum()
+    assert panel.mask(1).sum() == panel.expected(0.8).sum()
+
+
+def process_events_for(host, seconds):
+    """Let every timer of the panel fire."""
+    end = time.monotonic() + seconds
+    host.wait_until(lambda: time.monotonic() > end)
+
+
+def test_widgets_are_bound_once_however_often_the_panel_changes_its_parameters(panel):
+    parameters = panel.widget.logic.getParameterNode()
+    for _ in range(3):
+        panel.widget.panel.set_parameters(None)
+        panel.widget.panel.set_parameters(parameters)
+    assert len(parameters._bindings) == 1
+
+
 def test_closed_scene_leaves_an_empty_panel(host, panel):
     panel.find("ball")
     host.close_scene()

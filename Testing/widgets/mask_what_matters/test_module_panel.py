@@ -94,6 +94,26 @@ def test_each_prompt_keeps_its_own_threshold(host, panel):
     assert panel.mask(1).sum() == panel.expected(0.5).sum()
 
 
+def test_row_selected_right_after_the_slider_was_moved_keeps_its_mask(host, panel):
+    panel.find("ball", "second")
+    panel.ui.thresholdSlider.value = 0.8
+    panel.ui.resultTable.setCurrentCell(1, 0)
+    host.wait_until(lambda: panel.mask(0).sum() == panel.expected(0.8).sum())
+    assert panel.mask(1).sum() == panel.expected(0.5).sum()
+    assert panel.ui.thresholdSlider.value == pytest.approx(0.5)
+
+
+def test_slider_of_another_window_changes_only_its_own_row(host, panel):
+    second = host.second_window("MaskWhatMatters")
+    panel.find("ball", "second")
+    second.ui.resultTable.setCurrentCell(1, 0)
+    panel.ui.thresholdSlider.value = 0.8
+    host.wait_until(lambda: second.ui.resultTable.item(0, 3).text() == panel.table()[0][3] != panel.table()[1][3])
+    assert panel.mask(1).sum() == panel.expected(0.5).sum()
+    second.cleanup()
+    second.parent.hide()
+
+
 def test_opacity_changes_the_overlay_alone(host, panel):
     panel.find("ball")
     mask = panel.mask()
