@@ -11,9 +11,10 @@ from typing import Any
 import qt
 import slicer
 
+from MaskWhatMattersLib.bridge.threads import TICK_MS, let_threads_run
 from MaskWhatMattersLib.errors import ConsentRequiredError, InputError, JobCancelledError, JobError
 
-_INTERVAL_MS = 100
+_CLOCK_S = 0.1  # more often the shown time need not change
 _runners: dict[tuple[str | None, ...], Any] = {}
 _closing_is_arranged = False
 
@@ -47,13 +48,13 @@ class JobMonitor:
         self._on_finished, self._on_failed, self._on_cancelled = on_finished, on_failed, on_cancelled
         self._on_event, self._on_tick = on_event, on_tick
         self._scene_was_closed = False
-        self._started = time.monotonic()
+        self._started = self._clock_shown = time.monotonic()
         scene = slicer.mrmlScene
         self._scene = scene
         self._observer = scene.AddObserver(scene.StartCloseEvent, self._on_scene_closing)
         self._timer = qt.QTimer()
-        self._timer.setInterval(_INTERVAL_MS)
-        self._timer.connect("timeout()", self.drain)
+        self._timer.setInterval(TICK_MS)
+        self._timer.connect("timeout()", self._on_timer)
         self._timer.start()
 
     def cancel(self) -> None:
@@ -68,16 +69,33 @@ class JobMonitor:
             time.sleep(0.01)
 
     def drain(self) -> None:
-        """Pass on what the job said since the last call; the timer calls it."""
+        """Pass on what the job said since the last call; the timer calls it.
+
+        An error in a callback is logged: it must not keep the end from being noticed.
+        """
         if self.is_over:
             return
         ended = self.job.done()  # before the events, so that the last ones are not lost
         if not self._scene_was_closed:
             for event in self.job.events():
-                self._on_event(event)
-            self._on_tick(time.monotonic() - self._started)
+                self._call(self._on_event, event)
+            now = time.monotonic()
+            if ended or now - self._clock_shown >= _CLOCK_S:
+                self._clock_shown = now
+                self._call(self._on_tick, now - self._started)
         if ended:
             self._end()
+
+    def _on_timer(self) -> None:
+        let_threads_run()
+        self.drain()
+
+    @staticmethod
+    def _call(callback: Callable[[Any], None], value: Any) -> None:
+        try:
+            callback(value)
+        except Exception:
+            logging.exception("What a job reported could not be shown.")
 
     def _end(self) -> None:
         self.is_over = True

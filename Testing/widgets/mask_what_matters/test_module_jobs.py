@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
 
 def count_nodes(host) -> int:
@@ -149,3 +150,29 @@ def test_scheduler_that_does_not_answer_is_explained_and_asked_about_once(host, 
     panel.ui.computeCombo.setCurrentIndex(0)
     panel.find("ball")
     assert (panel.state, len(host.dialogs.shown)) == ("done", asked)
+
+
+def test_error_while_showing_an_event_does_not_hide_the_end(host, panel, monkeypatch, caplog):
+    def fail(event):
+        raise RuntimeError("no such label")
+
+    monkeypatch.setattr(panel.widget.panel.job, "show_event", fail)
+    panel.find("ball")
+    assert panel.state == "done"
+    assert "no such label" in caplog.text
+
+
+def test_main_thread_gives_way_to_background_threads_while_a_job_runs(host, panel, monkeypatch):
+    from MaskWhatMattersLib.bridge import threads
+
+    pauses = []
+    monkeypatch.setattr(threads.time, "sleep", lambda seconds: pauses.append(seconds))
+    panel.type("slow")
+    panel.click()
+    end = time.monotonic() + 1
+    while time.monotonic() < end:
+        host.process_events()
+    panel.ui.applyButton.click()
+    assert pauses.count(0.002) > 10
+    monkeypatch.undo()
+    panel.wait_for("ready")
