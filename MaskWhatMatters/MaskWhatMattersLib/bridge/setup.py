@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
+import re
 import subprocess
 import tempfile
 import threading
@@ -20,9 +21,10 @@ REQUESTER = "MaskWhatMatters"
 _JOB_PACKAGES = ("pydantic", "distributed", "cryptography")
 # Slicer is built against these, or they come in a build for the graphics card: pip must leave them as they are.
 _PROTECTED = ("numpy", "scipy", "SimpleITK", "vtk", "torch", "torchvision")
+_TORCH_VERSION = ">=2.6"
+_TORCH_SIZE = "0.2 to 3 GB"  # for the processor alone, up to a build for CUDA with its libraries
 # Rough download with what each package pulls in, MB; the user wants to know whether it takes seconds or minutes.
 _DOWNLOAD_MB = {
-    "torch": 800,
     "transformers": 25,
     "monai": 2,
     "cryptography": 5,
@@ -31,6 +33,7 @@ _DOWNLOAD_MB = {
     "nibabel": 4,
     "lightning_fabric": 5,
 }
+_CONFLICT = re.compile(r"ResolutionImpossible|conflicting dependencies|version conflict|incompatible", re.IGNORECASE)
 
 
 def missing_packages(required: Iterable[str] = ()) -> list[str]:
@@ -58,9 +61,10 @@ def is_installed(name: str) -> bool:
     return bool(slicer.packaging.pip_check(_requirement(name)))
 
 
-def download_mb(names: Iterable[str]) -> int:
-    """Rough size of a download, MB."""
-    return sum(_DOWNLOAD_MB.get(name, 1) for name in names)
+def download_size(names: Iterable[str]) -> str:
+    """Rough size of a download in words; torch, whose builds differ widely, outweighs the rest."""
+    wanted = list(names)
+    return _TORCH_SIZE if "torch" in wanted else f"{sum(_DOWNLOAD_MB.get(name, 1) for name in wanted)} MB"
 
 
 def install_packages(names: Iterable[str]) -> None:
@@ -135,7 +139,7 @@ def _install_torch() -> None:
             hint='Install the extension "PyTorch" in the Extensions Manager, restart Slicer, and try again.',
         ) from error
     try:
-        torch = utilities.PyTorchUtilsLogic().installTorch(askConfirmation=True)
+        torch = utilities.PyTorchUtilsLogic().installTorch(askConfirmation=True, torchVersionRequirement=_TORCH_VERSION)
     except Exception as error:
         raise _failed(error) from error
     if torch is None:
@@ -183,8 +187,17 @@ def _protected_packages() -> tuple[list[str], list[str]]:
 
 
 def _failed(error: Exception) -> JobError:
+    said = "\n".join(str(part) for part in (error, getattr(error, "output", ""), getattr(error, "stderr", "")) if part)
+    if _CONFLICT.search(said):
+        return JobError(
+            "The installation failed: the versions conflict. Some package needs another version than the one that "
+            "Slicer or another extension has installed.",
+            details=f"{type(error).__name__}: {said}",
+            hint="The Python console names the packages. Update Slicer and its extensions, or install this extension "
+            "in a Slicer of its own; numpy, SimpleITK and torch were left as they are.",
+        )
     return JobError(
         "The installation failed.",
-        details=f"{type(error).__name__}: {error}",
+        details=f"{type(error).__name__}: {said}",
         hint="Check the internet connection and free disk space, then try again; the Python console has the whole log.",
     )

@@ -18,10 +18,11 @@ from slicer.i18n import tr as _
 from MaskWhatMattersLib.bridge.setup import (
     SetupCheck,
     device_name,
-    download_mb,
+    download_size,
     install_packages,
     missing_packages,
 )
+from MaskWhatMattersLib.bridge.threads import TICK_MS, let_threads_run
 from MaskWhatMattersLib.errors import ConsentRequiredError, InputError, JobError
 from MaskWhatMattersLib.setup_report import PACKAGES, format_report
 
@@ -79,8 +80,9 @@ class SetupStrip:
         self._check = SetupCheck()
         self._device = ""
         self._timer = qt.QTimer()
-        self._timer.setInterval(150)
+        self._timer.setInterval(TICK_MS)
         self._timer.connect("timeout()", self._on_timer)
+        self._looked_for: tuple[str, ...] | None = None
         self.missing: list[str] = []
         self.failure = ""
         ui.setupReportFrame.visible = False
@@ -98,14 +100,20 @@ class SetupStrip:
         """Stop looking."""
         self._timer.stop()
 
+    def forget(self) -> None:
+        """Look for the packages anew at the next `refresh`, as after something was installed elsewhere."""
+        self._looked_for = None
+
     def refresh(self) -> None:
-        """Show what the current choice lacks."""
-        self.missing = missing_packages(self._required())
+        """Show what the current choice lacks; looks only when the choice changed, since each key press comes here."""
+        required = tuple(self._required())
+        if required != self._looked_for:
+            self.missing, self._looked_for = missing_packages(required), required
         ui = self._ui
         ui.setupFixButton.visible = bool(self.missing)
         if self.missing:
             names = ", ".join(PACKAGES.get(name, (name, "", ""))[0] for name in self.missing)
-            ui.setupFixButton.text = _("Install missing packages ({size} MB)").format(size=download_mb(self.missing))
+            ui.setupFixButton.text = _("Install missing packages ({size})").format(size=download_size(self.missing))
             ui.setupFixButton.toolTip = names
             self._show(_AMBER, self.failure or _("Not installed yet: {names}").format(names=names))
         else:
@@ -124,6 +132,7 @@ class SetupStrip:
             self._ui.setupLabel.toolTip = failure.details
         self._check.start()
         self._timer.start()
+        self.forget()
         self.refresh()
         self._on_change()
 
@@ -131,10 +140,12 @@ class SetupStrip:
         self._ui.setupLabel.text = f'<span style="color:{color}">&#9679;</span> {text}'
 
     def _on_timer(self) -> None:
+        let_threads_run()
         items = self._check.report
         if items is None:
             return
         self._timer.stop()
+        self.forget()
         self._device = device_name(items)
         self._ui.setupReportText.setPlainText(format_report(items))
         self.refresh()

@@ -12,7 +12,8 @@ def lacking(host, panel):
     """The panel in a Slicer without pydantic."""
     host.installations.pretend_missing.add("pydantic")
     panel.type("ball")
-    panel.widget.panel.refresh()
+    host.leave_module("MaskWhatMatters")
+    host.open_module("MaskWhatMatters")
     return panel
 
 
@@ -65,7 +66,7 @@ def test_torch_comes_from_the_pytorch_extension_and_declining_stops_the_rest(hos
     host.dialogs.answers.append("cancel")
     with pytest.raises(ConsentRequiredError, match="torch was not installed"):
         install_packages(["monai", "torch"])
-    assert [name for name, _ in host.installations.calls] == ["installTorch"]
+    assert host.installations.calls == [("installTorch", {"version": ">=2.6"})]
 
 
 def test_missing_pytorch_extension_is_explained(host, monkeypatch):
@@ -86,3 +87,36 @@ def test_check_setup_report_opens_and_is_copied(host, panel):
     host.wait_until(lambda: "numpy" in panel.ui.setupReportText.toPlainText())
     panel.ui.setupCopyButton.click()
     assert host.slicer.app.clipboard().text() == panel.ui.setupReportText.toPlainText()
+
+
+def test_packages_are_not_looked_for_at_each_key_press(panel, monkeypatch):
+    from MaskWhatMattersLib.bridge import widgets
+
+    looked = []
+    monkeypatch.setattr(widgets, "missing_packages", lambda required: looked.append(required) or [])
+    for text in ("l", "le", "lef", "left"):
+        panel.type(text)
+    assert looked == []
+    panel.choose("builtin")
+    assert [names[0] for names in looked] == ["torch"]
+
+
+def test_conflict_of_versions_is_named(host, lacking, monkeypatch):
+    import subprocess
+
+    import slicer.packaging
+
+    def pip_ensure(*_arguments, **_options):
+        raise subprocess.CalledProcessError(1, "pip", output="ERROR: ResolutionImpossible: for help visit pip")
+
+    monkeypatch.setattr(slicer.packaging, "pip_ensure", pip_ensure)
+    lacking.ui.setupFixButton.click()
+    assert "versions conflict" in lacking.ui.setupLabel.text
+    assert "ResolutionImpossible" in lacking.ui.setupLabel.toolTip
+
+
+def test_size_of_torch_is_told_as_a_range():
+    from MaskWhatMattersLib.bridge.setup import download_size
+
+    assert download_size(["torch", "monai"]) == "0.2 to 3 GB"
+    assert download_size(["pydantic", "monai"]) == "5 MB"
