@@ -66,15 +66,36 @@ def test_shearing_transform_is_refused(scan, moved):
         volume_from_node(scan)
 
 
-@pytest.mark.parametrize("kind", ["vtkMRMLVectorVolumeNode", "vtkMRMLMultiVolumeNode"])
-def test_several_values_per_voxel_are_refused(scene, kind):
-    image = vtk.vtkImageData()
-    image.SetDimensions(4, 4, 4)
-    image.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 3)
-    node = scene.AddNewNodeByClass(kind, "photo") or scene.AddNewNodeByClass("vtkMRMLVectorVolumeNode", "photo")
-    node.SetAndObserveImageData(image)
-    with pytest.raises(InputError, match=r'"photo" has 3 values per voxel.*grey'):
-        volume_from_node(node)
+def node_of_colors(scene, colors, name="photo"):
+    """Vector volume node of one slice, [H, W, 3], as Slicer reads pictures."""
+    node = scene.AddNewNodeByClass("vtkMRMLVectorVolumeNode", name)
+    slicer.util.updateVolumeFromArray(node, np.ascontiguousarray(colors[np.newaxis]))
+    return node
+
+
+def test_vectors_are_refused(scene):
+    with pytest.raises(InputError, match=r'"field" has 3 values per voxel.*grey'):
+        volume_from_node(node_of_colors(scene, np.ones((4, 5, 3), np.float32), "field"))
+
+
+def test_true_colour_is_refused(scene):
+    colors = np.zeros((4, 5, 3), np.uint8)
+    colors[..., 0] = 200
+    with pytest.raises(InputError, match=r'"photo".*true colour'):
+        volume_from_node(node_of_colors(scene, colors))
+
+
+def test_grey_stored_as_colour_is_read(scene):
+    grey = np.arange(20, dtype=np.uint8).reshape(4, 5)
+    volume = volume_from_node(node_of_colors(scene, np.repeat(grey[..., np.newaxis], 3, axis=-1)))
+    np.testing.assert_array_equal(volume.array, grey[np.newaxis, np.newaxis])
+
+
+def test_one_slice_called_x_ray_by_the_user_has_no_physical_scale(scene, scan):
+    film = node_from_volume(scene, Volume(np.ones((1, 1, 4, 5), np.float32), np.eye(4)), "film")
+    assert volume_from_node(film).has_physical_scale
+    assert not volume_from_node(film, modality="XR").has_physical_scale
+    assert volume_from_node(scan, modality="XR").has_physical_scale
 
 
 def test_volume_without_voxels_is_refused(scene):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import slicer
@@ -14,6 +16,7 @@ from MaskWhatMattersLib.bridge.overlays import show_overlay
 from MaskWhatMattersLib.bridge.segmentations import read_segment, write_segment
 from MaskWhatMattersLib.errors import GeometryError
 from MaskWhatMattersLib.relevance.relevance_map import RelevanceMap
+from MaskWhatMattersLib.volumes import Volume
 
 
 def answer(node, prompt="left lung", verdict="found", concept="left lung"):
@@ -70,13 +73,13 @@ def test_overlay_is_transparent_at_zero_and_shows_the_whole_range(scan):
 
 
 def test_segment_has_the_terminology_and_colour_of_its_concept(scan):
-    _, (_, segmentation) = shown(scan)
+    _, (_, segmentation) = shown(scan, prompt="right lung", concept="right lung")
     segment = segmentation.GetSegmentation().GetNthSegment(0)
     entry = slicer.vtkSlicerTerminologyEntry()
     logic = slicer.vtkSlicerTerminologiesModuleLogic()
     assert logic.DeserializeTerminologyEntry(terminology_of(segment), entry)
     assert entry.GetTypeObject().GetCodeValue() == "39607008"
-    assert entry.GetTypeModifierObject().GetCodeMeaning() == "Left"
+    assert entry.GetTypeModifierObject().GetCodeMeaning() == "Right"
     assert entry.GetCategoryObject().GetCodingSchemeDesignator() == "SCT"
     assert segment.GetColor() == pytest.approx((197 / 255, 165 / 255, 145 / 255))
 
@@ -200,3 +203,18 @@ def test_results_are_still_ours_after_the_scene_is_saved_and_loaded(scene, scan,
     volume_node = loaded.GetFirstNodeByName("scan")
     assert ownership.find_ours(volume_node, "mask", "left lung").GetName() == "left lung"
     assert ownership.find_ours(volume_node, "relevance", "left lung").GetName() == "left lung relevance"
+
+
+def test_left_and_right_of_a_pair_look_different(scan):
+    left, _ = show_answer(scan, answer(scan), threshold=None, index=0)
+    right, _ = show_answer(scan, answer(scan, prompt="right lung", concept="right lung"), threshold=None, index=1)
+    assert np.abs(np.subtract(left["color"], right["color"])).max() > 0.1
+
+
+def test_millilitres_are_not_told_where_the_answer_has_no_physical_scale(scene):
+    film = node_from_volume(scene, Volume(np.ones((1, 1, 4, 5), np.float32), np.eye(4)), "film")
+    relevance = replace(answer(film), volume=volume_from_node(film, modality="XR"))
+    row, _ = show_answer(film, relevance, threshold=None, index=0)
+    assert row["volume_ml"] is None
+    apply_threshold(film, row, 0.7)
+    assert row["volume_ml"] is None

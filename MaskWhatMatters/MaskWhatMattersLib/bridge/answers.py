@@ -60,6 +60,7 @@ def show_answer(
         "concept": relevance.concept,
         "seconds": round(float(relevance.seconds), 2),
         "volume_ml": None,
+        "has_scale": bool(relevance.volume.has_physical_scale),
         "visible": True,
     }
     if relevance.verdict != "found":
@@ -82,9 +83,9 @@ def apply_threshold(volume_node: Any, row: Row, threshold: float) -> Any:
     mask = relevance_array(overlay) >= max(threshold, 1e-6)
     facts = {"prompt": row["prompt"], "Localizer": row["localizer"], "Model": row["model"], "Concept": row["concept"]}
     segmentation = put_mask(volume_node, mask, facts, tuple(row["color"]), row["terminology"])
-    scale = voxel_volume_ml(volume_node)
     row["threshold"] = float(threshold)
-    row["volume_ml"] = None if scale is None else round(float(np.count_nonzero(mask)) * scale, 4)
+    if row.get("has_scale", True):
+        row["volume_ml"] = round(float(np.count_nonzero(mask)) * voxel_volume_ml(volume_node), 4)
     return segmentation
 
 

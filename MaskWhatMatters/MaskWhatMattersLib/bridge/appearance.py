@@ -15,6 +15,7 @@ _PALETTE: tuple[Color, ...] = (
     (0.94, 0.89, 0.26),
     (0.84, 0.37, 0.00),
 )
+_LEFT_LIGHTER = 0.4
 
 
 @dataclass(frozen=True)
@@ -32,5 +33,8 @@ def appearance_of(concept_name: str | None, index: int) -> Appearance:
     concept = load_concepts().get(concept_name) if concept_name else None
     if concept is None:
         return Appearance(_PALETTE[index % len(_PALETTE)], None)
+    # Halves of a pair share a colour in Slicer's table, and side by side nobody could tell them apart.
+    lighter = _LEFT_LIGHTER if concept.name.startswith("left ") else 0.0
     red, green, blue = (channel / 255.0 for channel in concept.colour_rgb)
-    return Appearance((red, green, blue), terminology_tag(*concept.terminology))
+    color = (red + lighter * (1 - red), green + lighter * (1 - green), blue + lighter * (1 - blue))
+    return Appearance(color, terminology_tag(*concept.terminology))

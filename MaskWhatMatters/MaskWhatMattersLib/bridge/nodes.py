@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 from MaskWhatMattersLib.errors import GeometryError, InputError
 from MaskWhatMattersLib.volumes import Volume
 from MaskWhatMattersLib.volumes.checks import count_not_finite, replace_not_finite
+from MaskWhatMattersLib.volumes.dicom import modality_of
 from MaskWhatMattersLib.volumes.geometry import Affine
+from MaskWhatMattersLib.volumes.pictures import grey_of
 
 Node = Any
 """A node of the scene; VTK's classes carry no types."""
 
 Array = NDArray[Any]
 
-_DICOM_MODALITIES = {"CT": "CT", "MR": "MR", "CR": "XR", "DX": "XR", "XR": "XR", "XA": "XR", "RF": "XR"}
 _PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
@@ -46,7 +47,7 @@ def volume_from_node(node: Node, *, modality: str | None = None, replace_nan: bo
         affine=world_affine(node),
         name=node.GetName() or "",
         modality=modality or _dicom_modality(node),
-        has_physical_scale=not _is_picture(node),
+        has_physical_scale=has_physical_scale(node, modality),
     )
     missing = count_not_finite(volume)
     if missing and not replace_nan:
@@ -60,11 +61,11 @@ def volume_from_node(node: Node, *, modality: str | None = None, replace_nan: bo
     return volume
 
 
-def voxels_of(node: Node) -> Array:
-    """A copy of the voxels, [1, D, H, W].
+def require_voxels(node: Node) -> Any:
+    """The image of a volume node with one value per voxel, or with colours, which may turn out to be grey.
 
     Raises:
-        InputError: No node, no voxels, or several values per voxel.
+        InputError: No node, no voxels, or vectors, tensors or time series.
     """
     if node is None:
         raise InputError("There is no volume to look at; found none selected. Load a scan and choose it as input.")
@@ -72,15 +73,33 @@ def voxels_of(node: Node) -> Array:
     if image is None or image.GetPointData().GetScalars() is None or 0 in image.GetDimensions():
         raise InputError(f'The volume "{node.GetName()}" has no voxels. Load the scan again, or choose another volume.')
     components = image.GetNumberOfScalarComponents()
-    if components != 1 or not node.IsA("vtkMRMLScalarVolumeNode") or node.IsA("vtkMRMLTensorVolumeNode"):
+    is_scalar = node.IsA("vtkMRMLScalarVolumeNode") and not node.IsA("vtkMRMLTensorVolumeNode")
+    may_be_grey = _has_colors(node) and components in (3, 4) and image.GetScalarTypeAsString() == "unsigned char"
+    if not may_be_grey and (components != 1 or not (is_scalar or _has_colors(node))):
         raise InputError(
             f'The volume "{node.GetName()}" has {components} values per voxel (colour, vector or time series). '
             "Choose one frame, or make it grey with the Vector to Scalar Volume module."
         )
+    return image
+
+
+def voxels_of(node: Node) -> Array:
+    """A copy of the voxels, [1, D, H, W]; grey that is stored as red, green and blue becomes one value.
+
+    Raises:
+        InputError: No node, no voxels, several values per voxel, or true colour.
+    """
     from vtk.util.numpy_support import vtk_to_numpy
 
+    image = require_voxels(node)
+    shape = tuple(reversed(image.GetDimensions()))
     flat = vtk_to_numpy(image.GetPointData().GetScalars())
-    return np.array(flat.reshape((1, *reversed(image.GetDimensions()))), copy=True)
+    if image.GetNumberOfScalarComponents() == 1:
+        return np.array(flat.reshape((1, *shape)), copy=True)
+    try:
+        return grey_of(flat[:, :3]).reshape((1, *shape))
+    except InputError as error:
+        raise InputError(f'The volume "{node.GetName()}": {error}') from error
 
 
 def world_affine(node: Node) -> Affine:
@@ -92,10 +111,8 @@ def world_affine(node: Node) -> Affine:
     return world_from_parent(node) @ local_affine(node)
 
 
-def voxel_volume_ml(node: Node) -> float | None:
-    """Volume of one voxel in the world, mL; None for a picture, whose millimetres mean nothing."""
-    if _is_picture(node):
-        return None
+def voxel_volume_ml(node: Node) -> float:
+    """Volume of one voxel in the world, mL."""
     return float(abs(np.linalg.det(world_affine(node)[:3, :3]))) / 1000.0
 
 
@@ -193,11 +210,21 @@ def _dicom_modality(node: Node) -> str | None:
     """What DICOM says the scan is, kept by the DICOM module on the series in subject hierarchy."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene()) if node.GetScene() else None
     item = hierarchy.GetItemByDataNode(node) if hierarchy else 0
-    return _DICOM_MODALITIES.get(hierarchy.GetItemAttribute(item, "DICOM.Modality")) if hierarchy and item else None
+    return modality_of(hierarchy.GetItemAttribute(item, "DICOM.Modality")) if hierarchy and item else None
 
 
-def _is_picture(node: Node) -> bool:
-    """Whether the node was read from a PNG or JPEG file, whose millimetres mean nothing."""
+def _has_colors(node: Node) -> bool:
+    return bool(node.IsA("vtkMRMLVectorVolumeNode")) and not node.IsA("vtkMRMLDiffusionImageVolumeNode")
+
+
+def has_physical_scale(node: Node, modality: str | None = None) -> bool:
+    """Whether the millimetres of a volume node mean anything.
+
+    They do not in a PNG or JPEG picture, nor in one slice that the user calls an X-ray: a projection has no depth.
+    """
+    image = node.GetImageData()
+    if modality == "XR" and image is not None and 1 in image.GetDimensions():
+        return False
     storage = node.GetStorageNode()
     name = (storage.GetFileName() or "") if storage else ""
-    return name.lower().endswith(_PICTURE_SUFFIXES)
+    return not name.lower().endswith(_PICTURE_SUFFIXES)

@@ -17,6 +17,7 @@ from MaskWhatMattersLib.bridge.nodes import follow_transform, local_affine, plac
 from MaskWhatMattersLib.bridge.overlays import relevance_array, set_overlay_opacity, show_overlay
 from MaskWhatMattersLib.bridge.regions import box_around
 from MaskWhatMattersLib.bridge.result_table import ResultTable
+from MaskWhatMattersLib.bridge.scene_views import fit_slice_views
 from MaskWhatMattersLib.bridge.segmentations import add_segment
 
 _SLIDER_DELAY_MS = 30  # a dragged slider sends more positions than a large mask can follow
@@ -184,7 +185,7 @@ class ResultsView:
         current = self._current_row()
         overlay = self._overlay(current) if current is not None and current["visible"] else None
         if show_overlay(slicer.mrmlScene, self._volume_node, overlay, float(self._ui.opacitySlider.value)):
-            slicer.util.resetSliceViews()
+            fit_slice_views()
         mask = self._current_mask()
         if jump and mask is not None and mask.any():
             center = np.append(np.argwhere(mask).mean(0)[::-1].round(), 1.0)

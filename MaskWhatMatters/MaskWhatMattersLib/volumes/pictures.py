@@ -51,7 +51,7 @@ def read_picture(path: Path) -> NDArray[Any]:
             elif upright.mode == "LA":
                 grey = np.asarray(upright.getchannel("L"))
             else:
-                grey = _grey_of(np.asarray(upright.convert("RGB")))
+                grey = grey_of(np.asarray(upright.convert("RGB")))
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except Exception as error:  # Pillow's decoders raise many kinds for a damaged file
@@ -63,7 +63,7 @@ def read_picture(path: Path) -> NDArray[Any]:
     return np.ascontiguousarray(grey, dtype=grey.dtype.newbyteorder("="))[np.newaxis, np.newaxis]
 
 
-def _grey_of(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def grey_of(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The common value of three nearly equal channels, [H, W, 3] to [H, W]."""
     spread = rgb.max(axis=-1) - rgb.min(axis=-1)
     colored = float(np.mean(spread > GREY_TOLERANCE))
