@@ -11,6 +11,7 @@ import slicer
 import vtk
 from slicer.i18n import tr as _
 
+from MaskWhatMattersLib.bridge import ownership
 from MaskWhatMattersLib.bridge.answers import Row, clean_prompts
 from MaskWhatMattersLib.bridge.prompt_history import PromptHistory
 from MaskWhatMattersLib.bridge.regions import REGION_CLASSES, segment_names
@@ -55,6 +56,7 @@ class RelevancePanel:
     def set_parameters(self, parameters: Any) -> None:
         """Follow a parameter node; None leaves the present one."""
         if None not in (parameters, self._parameters) and parameters.parameterNode is self._parameters.parameterNode:
+            self.setup.forget()
             self.refresh()
             return
         if self._parameters is not None:
@@ -170,6 +172,8 @@ class RelevancePanel:
                 index = combo.findData(value)
                 if index >= 0 and combo.currentIndex != index:
                     combo.setCurrentIndex(index)
+            if ui.inputSelector.currentNode() is not parameters.inputVolume:
+                ui.inputSelector.setCurrentNode(parameters.inputVolume)
             if ui.regionSelector.currentNode() is not parameters.regionNode:
                 ui.regionSelector.setCurrentNode(parameters.regionNode)
             self._show_localizer()
@@ -192,6 +196,10 @@ class RelevancePanel:
         remote = parameters.compute == "scheduler"
         reasons = [
             (parameters.inputVolume is None, _("Choose a volume first")),
+            (
+                ownership.is_ours(parameters.inputVolume),
+                _("This is a relevance map: choose the scan that it was made for"),
+            ),
             (not parameters.prompts.strip(), _("Type what to find first, for example: left lung")),
             (
                 info.needs_roi and parameters.regionNode is None,
@@ -252,13 +260,17 @@ class RelevancePanel:
             (ui.segmentCombo, "segmentId"),
         ):
             self._connect_combo(combo, name)
+        ui.inputSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._on_input)
         ui.regionSelector.connect(
             "currentNodeChanged(vtkMRMLNode*)", lambda node: self._store("regionNode", ui.regionSelector.currentNode())
         )
         ui.acknowledgeCheckBox.connect("toggled(bool)", self._on_acknowledged)
-        self._shortcut = qt.QShortcut(ui.promptEdit)
-        self._shortcut.setKey(qt.QKeySequence("Ctrl+Return"))
-        self._shortcut.connect("activated()", self._on_shortcut)
+        # One for each Enter key; only in the prompt box, since the same keys may mean something else elsewhere.
+        self._shortcuts = [qt.QShortcut(ui.promptEdit), qt.QShortcut(ui.promptEdit)]
+        for shortcut, keys in zip(self._shortcuts, ("Ctrl+Return", "Ctrl+Enter"), strict=True):
+            shortcut.setKey(qt.QKeySequence(keys))
+            shortcut.setContext(qt.Qt.WidgetShortcut)
+            shortcut.connect("activated()", self._on_shortcut)
 
     def _connect_combo(self, combo: Any, name: str) -> None:
         combo.connect("currentIndexChanged(int)", lambda index: self._store(name, combo.itemData(index)))
@@ -266,6 +278,14 @@ class RelevancePanel:
     def _store(self, name: str, value: Any) -> None:
         if self._parameters is not None and not self._updating:
             setattr(self._parameters, name, value)
+
+    def _on_input(self, node: Any) -> None:
+        """Follow the selector, which picks by itself when its node is gone: then a scan, and no overlay of ours."""
+        node = self.ui.inputSelector.currentNode()
+        parameters = self._parameters
+        if ownership.is_ours(node) and parameters is not None and parameters.inputVolume is None:
+            node = self.logic.shownVolume() or node
+        self._store("inputVolume", node)
 
     def _save_results(self, volume_node: Any, rows: list[Row]) -> None:
         parameters = self._parameters

@@ -9,10 +9,11 @@ import slicer
 
 from MaskWhatMattersLib.bridge.answers import Row, clean_prompts, show_answer
 from MaskWhatMattersLib.bridge.jobs import JobMonitor, runner_for
-from MaskWhatMattersLib.bridge.nodes import volume_from_node
+from MaskWhatMattersLib.bridge.nodes import require_voxels, volume_from_node
 from MaskWhatMattersLib.bridge.regions import region_from_node
 from MaskWhatMattersLib.bridge.setup import missing_packages
 from MaskWhatMattersLib.errors import InputError, JobCancelledError, JobError
+from MaskWhatMattersLib.relevance.registry import localizer_info
 
 
 class RelevanceRun:
@@ -53,7 +54,7 @@ class RelevanceRun:
 
         cleaned = clean_prompts(prompts)
         volume = volume_from_node(volume_node, modality=modality, replace_nan=replace_nan)
-        region = region_from_node(region_node, volume_node, segment_id) if localizer == "roi" else None
+        region = region_from_node(region_node, volume_node, segment_id) if localizer_info(localizer).needs_roi else None
         spec = RelevanceSpec(prompts=tuple(cleaned), localizer=localizer, model=model, device=device, modality=modality)
         self.nodes: list[Any] = []
         self.rows: list[Row] = []
@@ -143,9 +144,11 @@ def start_relevance(
         **options: The rest of what `RelevanceRun` takes.
 
     Raises:
+        InputError: Something cannot be used; said first, because no installation would mend it.
         JobError: A package is missing.
-        InputError: Something cannot be used.
     """
+    clean_prompts(prompts)
+    require_voxels(volume_node)
     missing = missing_packages()
     if missing:
         raise JobError(

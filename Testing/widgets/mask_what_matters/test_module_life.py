@@ -75,6 +75,29 @@ def test_self_test_passes(host, probe_localizer):
     MaskWhatMatters.MaskWhatMattersTest().runTest()
 
 
+def test_self_test_says_why_it_is_skipped_where_packages_are_missing(host, probe_localizer, monkeypatch):
+    host.installations.pretend_missing.add("pydantic")
+    host.load_module("MaskWhatMatters")
+    import MaskWhatMatters
+
+    told = []
+    monkeypatch.setattr(MaskWhatMatters.MaskWhatMattersTest, "delayDisplay", lambda self, text: told.append(text))
+    MaskWhatMatters.MaskWhatMattersTest().runTest()
+    assert told == ["Skipped: packages are not installed: pydantic"]
+
+
+def test_any_localizer_that_needs_a_region_gets_it(host, logic, scan, monkeypatch):
+    from dataclasses import replace
+
+    from MaskWhatMattersLib.bridge import relevance_run
+    from MaskWhatMattersLib.errors import InputError
+    from MaskWhatMattersLib.relevance.registry import localizer_info
+
+    monkeypatch.setattr(relevance_run, "localizer_info", lambda name: replace(localizer_info(name), needs_roi=True))
+    with pytest.raises(InputError, match="region"):
+        logic.showRelevance(scan, "ball", localizer="probe")
+
+
 def test_panel_comes_back_with_the_scene(host, panel, tmp_path):
     panel.find("ball", "gone")
     panel.ui.thresholdSlider.value = 0.8

@@ -50,15 +50,53 @@ def test_absent_prompt_is_a_result_without_nodes(panel):
     assert len(panel.nodes()) == 1
 
 
-def test_ctrl_enter_in_the_prompt_box_applies(host, panel):
+@pytest.mark.parametrize("key", ["Key_Return", "Key_Enter"])
+def test_ctrl_enter_in_the_prompt_box_applies(host, panel, key):
     from PySide6.QtCore import Qt
     from PySide6.QtTest import QTest
 
     panel.type("ball")
     panel.ui.promptEdit.setFocus()
-    QTest.keyClick(panel.ui.promptEdit, Qt.Key_Return, Qt.ControlModifier)
+    QTest.keyClick(panel.ui.promptEdit, getattr(Qt, key), Qt.ControlModifier)
     panel.wait_for("done")
     assert len(panel.nodes()) == 1
+
+
+def test_ctrl_enter_elsewhere_does_nothing(host, panel):
+    from PySide6.QtCore import Qt
+    from PySide6.QtTest import QTest
+
+    panel.type("ball")
+    panel.ui.historyCombo.setFocus()
+    QTest.keyClick(panel.ui.historyCombo, Qt.Key_Return, Qt.ControlModifier)
+    assert panel.state == "ready"
+
+
+def test_overlay_of_ours_is_not_preselected_and_refused_as_input(host, panel, scan):
+    panel.find("ball")
+    later = host.add_volume(np.ones((4, 4, 4), np.float32), "later")
+    overlay = host.slicer.util.getNode("ball relevance")
+    host.slicer.mrmlScene.RemoveNode(scan)
+    assert panel.ui.inputSelector.currentNode() is later
+    panel.ui.inputSelector.setCurrentNode(overlay)
+    assert (panel.ui.applyButton.enabled, "relevance map" in panel.ui.applyButton.toolTip) == (False, True)
+
+
+def test_grey_picture_stored_as_colour_can_be_asked_about(host, panel):
+    grey = np.repeat(np.arange(100, dtype=np.uint8).reshape(1, 10, 10, 1), 3, axis=-1)
+    picture = host.add_volume(grey, "film", node_class="vtkMRMLVectorVolumeNode")
+    panel.ui.inputSelector.setCurrentNode(picture)
+    panel.ui.modalityCombo.setCurrentIndex(panel.ui.modalityCombo.findData("XR"))
+    panel.find("ball")
+    assert panel.table() == [["ball", "found", "0.90", panel.table()[0][3]]]
+    assert not any(character.isdigit() for character in panel.table()[0][3])
+
+
+def test_views_that_do_not_exist_need_no_fitting(host, panel, monkeypatch):
+    monkeypatch.setattr(type(host.slicer.app), "layoutManager", lambda self: None)
+    monkeypatch.setattr(host.slicer.util, "resetSliceViews", lambda: host.slicer.app.layoutManager().resetSliceViews())
+    panel.find("ball")
+    assert panel.state == "done"
 
 
 def test_prompts_are_one_per_line_without_repetition(panel):
