@@ -21,77 +21,24 @@ from MaskWhatMattersLib.errors import InputError
 MAX_PROMPT = 500
 """Characters; anything longer was pasted by mistake."""
 
-_FILLERS = frozenset(
-    [
-        "the",
-        "a",
-        "an",
-        "of",
-        "in",
-        "on",
-        "at",
-        "for",
-        "please",
-        "segment",
-        "segmentation",
-        "show",
-        "me",
-        "find",
-        "mark",
-        "highlight",
-        "outline",
-    ]
-)
-_CONTEXT = frozenset(
-    [
-        "ct",
-        "mr",
-        "mri",
-        "xray",
-        "x",
-        "ray",
-        "radiograph",
-        "scan",
-        "image",
-        "slice",
-        "picture",
-        "volume",
-        "film",
-        "t1",
-        "t2",
-        "cine",
-        "lge",
-        "chest",
-        "abdominal",
-        "abdomen",
-        "head",
-        "neck",
-        "cardiac",
-        "thoracic",
-        "thorax",
-        "human",
-        "patient",
-        "patients",
-        "region",
-        "area",
-        "organ",
-        "mask",
-        "tissue",
-        "structure",
-        "bone",
-        "body",
-        "this",
-        "that",
-        "s",
-        "visible",
-    ]
-)
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+_VERBS = _set("please segment show me find mark highlight outline")
+"""Dropped at the beginning only: "lung segment" is a part of the lung."""
+_FILLERS = _set("the a an of in on at for side")
+_CONTEXT = _set("region area organ mask tissue structure this that s visible human patient")
+_IMAGE_WORDS = _set("ct mr mri xray x ray radiograph scan image slice picture volume film t1 t2 cine lge")
+_REGION_WORDS = _set("chest thoracic thorax abdominal abdomen head neck cardiac heart brain")
+"""Context only right before a word for an image, "chest x-ray"; elsewhere they name another thing, "neck tumor"."""
 _SIDES = {"left": "left", "lt": "left", "sinister": "left", "right": "right", "rt": "right", "dexter": "right"}
-_BOTH = frozenset(["both", "bilateral", "pair", "two"])
-_PARTS = frozenset(
-    ["anterior", "posterior", "superior", "inferior", "upper", "lower", "front", "back", "middle", "lateral", "medial"]
+_BOTH = _set("both bilateral pair two")
+_PARTS = _set(
+    "anterior posterior superior inferior upper lower front back middle lateral medial head neck body tail lobe apex"
 )
-_NEGATIONS = frozenset(["no", "not", "without", "except", "outside", "excluding", "non"])
+_NEGATIONS = _set("no not without except outside excluding non")
 
 
 @dataclass(frozen=True)
@@ -190,13 +137,14 @@ def understand(prompt: str, similarity: Matcher | None = None) -> Understanding:
     if set(words) & _NEGATIONS:
         negation = next(word for word in words if word in _NEGATIONS)
         return _unknown(prompt, words, f'"{negation}" cannot be understood: name what to show, not what to leave out.')
-    words = [word for word in words if word not in _FILLERS]
+    words = _without_context(words)
     exact = _phrases().get(" ".join(sorted(words)))
     if exact:
         return Understanding("concept", exact)
     sides = [_SIDES[word] for word in words if word in _SIDES]
     both = bool(_BOTH & set(words)) or {"left", "right"} <= set(sides)
-    core = [word for word in words if word not in _SIDES and word not in _BOTH]
+    joins = {"and"} if {"left", "right"} <= set(sides) else set()
+    core = [word for word in words if word not in _SIDES and word not in _BOTH and word not in joins]
     side = "" if both or not sides else sides[0]
     found = _phrases().get(" ".join(sorted(core))) or _by_words(words) or _by_words(core)
     is_sure = found is not None
@@ -222,6 +170,21 @@ def _with_side(name: str, side: str, parts: list[str]) -> Understanding:
     if half in concept.parts:
         return Understanding("concept", half)
     return Understanding("concept", name, side, message=_no_such_part(side, name))
+
+
+def _without_context(words: list[str]) -> list[str]:
+    """What is left without verbs in front, fillers, and words for the image such as "on a head and neck CT"."""
+    while words and words[0] in _VERBS:
+        words = words[1:]
+    words = [word for word in words if word not in _FILLERS]
+    kept: list[str] = []
+    for word in reversed(words):
+        before_image = word in _REGION_WORDS or (word == "and" and bool(kept) and kept[-1] == "")
+        if word in _IMAGE_WORDS or (before_image and bool(kept) and kept[-1] == ""):
+            kept.append("")
+        else:
+            kept.append(word)
+    return [word for word in reversed(kept) if word]
 
 
 def _is_other_side(name: str, side: str, is_sure: bool) -> bool:
@@ -299,6 +262,10 @@ def _by_meaning(words: list[str], similarity: Matcher) -> str | None:
     for (_, name), score in zip(phrases, scores, strict=True):
         best[_group(name)] = max(best.get(_group(name), -1.0), score)
     ranked = sorted(best, key=lambda name: -best[name])
+    # "brainstem lesion" is near to "brain lesion", but it names the brain stem: two things at once are neither.
+    named = {_group(name) for phrase, name in _phrases().items() if set(phrase.split(" ")) <= set(words)}
+    if named - {ranked[0]}:
+        return None
     near = best[ranked[0]] >= MEANING_THRESHOLD and best[ranked[0]] - best[ranked[1]] >= MEANING_MARGIN
     return ranked[0] if near else None
 
@@ -321,8 +288,9 @@ def _unknown(prompt: str, words: list[str], message: str = "") -> Understanding:
     text = " ".join(words)
     names = list(dict.fromkeys(_group(name) for name in load_concepts()))
     phrases = {phrase: _group(name) for phrase, name in _phrases().items()}
-    close = difflib.get_close_matches(text, phrases, n=6, cutoff=0.45)
-    shared = [name for phrase, name in phrases.items() if set(phrase.split(" ")) & set(words)]
+    telling = set(words) - _FILLERS - _CONTEXT - _PARTS - _BOTH - _SIDES.keys() - {"and"}
+    close = difflib.get_close_matches(text, phrases, n=6, cutoff=0.65)
+    shared = [name for phrase, name in phrases.items() if set(phrase.split(" ")) & telling]
     suggestions = tuple(dict.fromkeys([*shared, *(phrases[phrase] for phrase in close)]))[:3]
     if not message:
         short = prompt if len(prompt) <= 60 else prompt[:57] + "..."

@@ -20,8 +20,6 @@ from MaskWhatMattersLib.relevance.relevance_map import RelevanceMap
 from MaskWhatMattersLib.volumes import CT_WINDOWS, Volume, percentile_window, require_finite, require_scalar, window
 
 if TYPE_CHECKING:
-    import torch
-
     from MaskWhatMattersLib.relevance.text_models.families import Found, TextModel
     from MaskWhatMattersLib.relevance.text_models.places import Consent
 
@@ -57,6 +55,7 @@ class TransformersLocalizer:
         consent: Consent = False,
         progress: Progress | None = None,
     ) -> None:
+        from MaskWhatMattersLib.networks.devices import torch_device
         from MaskWhatMattersLib.relevance.text_models.families import load_text_model
         from MaskWhatMattersLib.relevance.text_models.loading import ModelFolder
         from MaskWhatMattersLib.relevance.text_models.places import locate
@@ -73,7 +72,7 @@ class TransformersLocalizer:
             )
         detector, _, joined = model.partition(JOINED)
         names = [detector.strip(), (segmenter or joined).strip()]
-        report, on = progress or SilentProgress(), _device(device)
+        report, on = progress or SilentProgress(), torch_device(device)
         folders = [ModelFolder(locate(name, consent, report), on) for name in names if name]
         self._segmenter = Segmenter(folders[1]) if len(folders) > 1 else None
         self._model: TextModel = load_text_model(folders[0], self._segmenter)
@@ -147,23 +146,6 @@ class TransformersLocalizer:
             concept=understand(prompt).concept,
             seconds=seconds,
         )
-
-
-def _device(name: str) -> torch.device:
-    """The device of that name; the first GPU that there is for "auto".
-
-    Raises:
-        InputError: No such device on this computer.
-    """
-    import torch
-
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:
-        what = str(error).splitlines()[0]
-        raise InputError(f'The device "{name}" cannot be used: {what}. Use "auto" or "cpu".') from error
 
 
 def _in_grey(volume: Volume, modality: str | None) -> Volume:

@@ -25,9 +25,15 @@ _DETECTOR_SPACING = "0018|1164"
 _SERIES_TEXT = "0008|103e"
 _SERIES_ID = "0020|000e"
 
-_MODALITIES = {"CT": "CT", "MR": "MR", "CR": "XR", "DX": "XR", "RG": "XR"}
+_MODALITIES = {"CT": "CT", "MR": "MR"} | dict.fromkeys(("CR", "DX", "RG", "XR", "XA", "RF"), "XR")
 _EVEN = 0.05
 """Largest deviation of a slice from its even place, as a part of the slice distance."""
+
+
+def modality_of(code: str | None) -> str | None:
+    """Our word for a DICOM modality code; "other" for one that is none of ours, None where nothing is said."""
+    cleaned = (code or "").strip().upper()
+    return _MODALITIES.get(cleaned, "other") if cleaned not in ("", "OT") else None
 
 
 def read_dicom(path: Path) -> tuple[NDArray[Any], Affine, str | None]:
@@ -43,7 +49,7 @@ def read_dicom(path: Path) -> tuple[NDArray[Any], Affine, str | None]:
     try:
         files = _files_of_series(path)
         tags = [_tags_of(file) for file in files]
-        modality = _MODALITIES.get(tags[0].get(_MODALITY, "").strip())
+        modality = modality_of(tags[0].get(_MODALITY, ""))
         if len(files) == 1:
             return *_read_one(files[0], tags[0], modality), modality
         order, affine = _stack(tags)

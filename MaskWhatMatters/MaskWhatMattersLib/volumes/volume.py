@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from MaskWhatMattersLib.errors import InputError
 from MaskWhatMattersLib.volumes.geometry import Affine, checked_affine, direction_of, orientation_of, spacing_of
 
-MODALITIES = ("CT", "MR", "XR")
+MODALITIES = ("CT", "MR", "XR", "other")
+"""What `Volume.modality` may be, beside None for unknown; "other" is known to be none of the first three (PET, US)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +23,7 @@ class Volume:
         array: Numbers or truth values, [C, D, H, W]: channels, then k, j, i. Not copied.
         affine: float64 4x4 from (i, j, k) to RAS mm; copied and read-only.
         name: File name without extension, or name of the node; never a patient name.
-        modality: "CT", "MR" or "XR" where the file or the user says so.
+        modality: One of `MODALITIES` where the file or the user says so.
         has_physical_scale: False for a picture, whose millimetres mean nothing.
 
     Raises:

@@ -102,3 +102,38 @@ def test_parts_of_a_union_are_concepts_themselves():
     concepts = load_concepts()
     assert concepts["lungs"].parts == ("left lung", "right lung")
     assert all(part in concepts for concept in concepts.values() for part in concept.parts)
+
+
+@pytest.mark.parametrize("prompt", ["chest tumor", "bone tumor", "cardiac tumour", "liver segments", "left auricle"])
+def test_a_tumour_or_part_of_something_else_is_not_widened_to_what_is_known(prompt):
+    assert understand(prompt).kind == "unknown"
+
+
+@pytest.mark.parametrize(("prompt", "part"), [("hippocampal body", "body"), ("head of the mandible", "head")])
+def test_a_part_is_not_widened_to_the_whole(prompt, part):
+    assert understand(prompt).unsupported == part
+
+
+@pytest.mark.parametrize(
+    ("prompt", "concept"),
+    [
+        ("mandible in head and neck CT", "mandible"),
+        ("lungs on chest x-ray", "lungs"),
+        ("left and right lung", "lungs"),
+        ("lung on the left side", "left lung"),
+        ("segment the liver", "liver"),
+    ],
+)
+def test_words_about_the_image_and_verbs_do_not_matter(prompt, concept):
+    found = understand(prompt)
+    assert (found.concept, found.unsupported) == (concept, "")
+
+
+def test_a_phrase_that_names_two_things_is_neither_by_meaning():
+    near = understand("brainstem lesion", lambda text, others: [0.9 if o == "brain lesion" else 0.1 for o in others])
+    assert near.kind == "unknown"
+
+
+def test_suggestions_share_a_telling_word():
+    assert understand("bone of the jaw and neck").suggestions[:1] == ("mandible",)
+    assert understand("left hand").suggestions == ()

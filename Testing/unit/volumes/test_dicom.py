@@ -8,6 +8,7 @@ import SimpleITK as sitk  # noqa: N813
 
 from MaskWhatMattersLib.errors import GeometryError, InputError
 from MaskWhatMattersLib.volumes import Volume, orient, read_volume, resample_like
+from MaskWhatMattersLib.volumes.dicom import modality_of
 from unit.volumes.grids import OBLIQUE, counted, write_series
 
 
@@ -38,7 +39,7 @@ def test_simpleitk_sees_the_same_grid(tmp_path):
     np.testing.assert_allclose(ours.origin_ras, np.multiply(image.GetOrigin(), (-1, -1, 1)), atol=1e-4)
 
 
-@pytest.mark.parametrize(("tag", "modality"), [("CT", "CT"), ("MR", "MR"), ("PT", None), ("DX", "XR"), ("CR", "XR")])
+@pytest.mark.parametrize(("tag", "modality"), [("CT", "CT"), ("MR", "MR"), ("PT", "other"), ("DX", "XR"), ("CR", "XR")])
 def test_the_modality_is_the_one_of_the_header(tmp_path, tag, modality):
     write_series(tmp_path, counted(depth=1), modality=tag)
     assert read_volume(tmp_path).modality == modality
@@ -148,3 +149,11 @@ def test_descriptions_in_broken_characters_do_no_harm(tmp_path):
     with pytest.raises(InputError, match="found 2") as caught:
         read_volume(tmp_path)
     str(caught.value).encode("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("code", "word"),
+    [("CT", "CT"), ("DX ", "XR"), ("PT", "other"), ("US", "other"), ("", None), (None, None), ("OT", None)],
+)
+def test_a_modality_that_is_not_ours_is_known_to_be_another(code, word):
+    assert modality_of(code) == word

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from MaskWhatMattersLib.models import load_into, read_model
 from MaskWhatMattersLib.networks.concept_unet import ConceptUNet, ConceptUNetConfig
+from MaskWhatMattersLib.networks.devices import torch_device
 from MaskWhatMattersLib.progress import Progress, SilentProgress
 from MaskWhatMattersLib.relevance.builtin.ct_lungs import ct_lungs
 from MaskWhatMattersLib.relevance.builtin.slices import SliceStack, slice_volume
@@ -24,7 +25,7 @@ from MaskWhatMattersLib.volumes import Volume, require_finite, require_scalar
 
 ARCHITECTURE = "ConceptUNet"
 BATCH = 8
-MODALITY_WORDS = {"CT": "CT", "MR": "MR", "XR": "X-ray"}
+MODALITY_WORDS = {"CT": "CT", "MR": "MR", "XR": "X-ray", "other": "this kind of image"}
 _LUNGS = ("right lung", "left lung")
 
 
@@ -51,6 +52,7 @@ class _Answer:
     verdict: Verdict
     score: float
     relevance: Volume | None = None
+    absent_parts: tuple[str, ...] = ()
 
 
 class BuiltinLocalizer:
@@ -69,8 +71,7 @@ class BuiltinLocalizer:
         self.settings = BuiltinCard.model_validate(card.preprocessing)
         self.network = ConceptUNet(ConceptUNetConfig.model_validate(card.config))
         load_into(self.network, state_dict, source=card.name)
-        wanted = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-        self.device = torch.device(wanted)
+        self.device = torch_device(device)
         self.network.to(self.device).eval()
 
     @torch.inference_mode()
@@ -171,7 +172,7 @@ class BuiltinLocalizer:
         parts = parts_of(item.concept)
         if item.unsupported or not all(self._is_trained(part, volume, kind) for part in parts):
             return _Answer("untrained", 0.0)
-        found, score = [], 0.0
+        found, absent, score = [], [], 0.0
         for part in parts:
             if part in lungs:
                 part_map, part_score = lungs[part], float(lungs[part].array.any())
@@ -184,20 +185,29 @@ class BuiltinLocalizer:
             score = max(score, part_score)
             if is_found:
                 found.append(part_map.array)
+            else:
+                absent.append(part)
         if not found:
             return _Answer("absent", score)
-        return _Answer("found", score, volume.with_array(np.maximum.reduce(found)))
+        return _Answer("found", score, volume.with_array(np.maximum.reduce(found)), tuple(absent))
 
     def _map(
         self, prompt: str, item: Understanding, volume: Volume, kind: str, answer: _Answer, seconds: float
     ) -> RelevanceMap:
         """Word the answer."""
         word = MODALITY_WORDS.get(kind, kind)
+        needs_hounsfield = kind == "CT" and set(parts_of(item.concept or "lungs")) <= set(_LUNGS)
         messages = {
             "unknown": item.message,
-            "untrained": item.message or f'Not trained for "{item.concept}" on {word}.',
+            "untrained": item.message
+            or (
+                f'"{item.concept}" in CT needs a whole volume in Hounsfield units, not a picture.'
+                if needs_hounsfield
+                else f'Not trained for "{item.concept}" on {word}.'
+            ),
             "absent": f'"{item.concept}" is not in this image.',
-            "found": f'"{item.concept}" found.',
+            "found": f'"{item.concept}" found'
+            + (f", but not the {' and the '.join(answer.absent_parts)}." if answer.absent_parts else "."),
         }
         nothing = volume.with_array(np.zeros((1, *volume.spatial_shape), np.float32))
         return RelevanceMap(

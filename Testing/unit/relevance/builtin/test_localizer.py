@@ -1,5 +1,6 @@
 """The builtin localizer: first with tiny random weights, then with the weights that ship."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -179,3 +180,26 @@ def test_the_shipped_weights_and_cards_are_whole_and_small(name):
     assert path.stat().st_size < 7.5e6
     assert set(localizer.settings.trained) <= set(CONCEPTS)
     assert localizer.card.research_only == (name == "builtin-research")
+
+
+def test_a_scan_of_another_kind_never_gets_a_mask(model):
+    pet = replace(disc_volume(0)[0], modality="other")
+    result = localize(pet, "liver", model=model, device="cpu")[0]
+    assert result.verdict == "untrained"
+    assert result.message == 'Not trained for "liver" on this kind of image.'
+
+
+def test_half_of_a_pair_that_is_missing_is_named(model):
+    localizer = BuiltinLocalizer(model=model, device="cpu")
+    thresholds = {"left kidney": 1.1, "right kidney": 0.5}
+    localizer.settings = localizer.settings.model_copy(update={"presence_threshold": thresholds})
+    result = localizer.localize(disc_volume(0)[0], ["kidneys"])[0]
+    assert result.verdict == "found"
+    assert result.message == '"kidneys" found, but not the left kidney.'
+
+
+def test_a_picture_of_a_ct_slice_says_what_the_lung_rule_needs(model):
+    picture = Volume(np.zeros((1, 1, 32, 32), np.uint8), np.diag([-1.0, 1, -1, 1]), has_physical_scale=False)
+    result = localize(picture, "left lung", model=model, modality="CT", device="cpu")[0]
+    assert result.verdict == "untrained"
+    assert "Hounsfield" in result.message
