@@ -57,6 +57,7 @@ def _add_relevance(commands: Any) -> None:
     parser.add_argument("--modality", metavar="CT|MR|XR", help="where the files do not say it")
     parser.add_argument("--device", metavar="NAME", help="auto (default), cpu, cuda, cuda:1, mps")
     parser.add_argument("--model", metavar="NAME", help="model file, folder or name, instead of the localizer's own")
+    parser.add_argument("--allow-download", action="store_true", help="fetch the model from its hub if it is not here")
     parser.add_argument("--roi", type=Path, metavar="FILE", help="label map for the localizer roi")
     parser.add_argument("--replace-nan", type=float, metavar="VALUE", help="value for voxels that are no number")
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with any of these settings")

@@ -24,6 +24,7 @@ class RelevanceOptions(BaseModel):
     modality: str | None = Field(None, description="CT, MR or XR, where the files do not say it.")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps.")
     model: str | None = Field(None, description="Model file, folder or name instead of the localizer's own.")
+    allow_download: bool = Field(False, description="Consent to fetch the model from its hub when it is not here.")
     roi: Path | None = Field(None, description="Label map on the same grid, for the localizer roi.")
     replace_nan: float | None = Field(None, description="Value for voxels that are no number.")
     scheduler: str | None = Field(None, description="Address of a Dask scheduler that does the work.")

@@ -29,6 +29,7 @@ class RelevanceSpec(JobSpec):
     model: str | None = Field(None, description="Model file, folder or name; the localizer's own when None.")
     device: str = Field("auto", description='"auto", "cpu", "cuda", "cuda:1", "mps".')
     modality: str | None = Field(None, description='"CT", "MR" or "XR"; what the volume says when None.')
+    allow_download: bool = Field(False, description="Agreement to fetch a hub model that is not on this computer.")
 
 
 def run(spec: RelevanceSpec, context: Progress, volume: Volume, roi: Volume | None = None) -> list[RelevanceMap]:
@@ -49,14 +50,17 @@ def run(spec: RelevanceSpec, context: Progress, volume: Volume, roi: Volume | No
 
 def _localizer(spec: RelevanceSpec, context: Progress, roi: Volume | None) -> Localizer:
     from MaskWhatMattersLib.relevance import create_localizer
+    from MaskWhatMattersLib.relevance.registry import localizer_info
 
     if roi is not None:  # a region belongs to one image, so there is nothing to keep
         return create_localizer(spec.localizer, model=spec.model, device=spec.device, roi=roi)
+    may_ask_hub = spec.allow_download and localizer_info(spec.localizer).needs_model
+    download = {"consent": True, "progress": context} if may_ask_hub else {}
     key = (spec.localizer, spec.model, spec.device)
     if key not in _warm:
         context.stage("Loading the localizer")
         while len(_warm) >= _MAX_WARM:
             _warm.popitem(last=False)
-        _warm[key] = create_localizer(spec.localizer, model=spec.model, device=spec.device)
+        _warm[key] = create_localizer(spec.localizer, model=spec.model, device=spec.device, **download)
     _warm.move_to_end(key)
     return _warm[key]

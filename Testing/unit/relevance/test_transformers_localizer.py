@@ -202,3 +202,8 @@ def _copy(folder: Path, target: Path) -> Path:
     for file in folder.iterdir():
         (target / file.name).write_bytes(file.read_bytes())
     return target
+
+
+def test_a_hub_model_is_not_fetched_without_agreement_and_says_how_to_agree():
+    with pytest.raises(ConsentRequiredError, match=r"--allow-download.*consent=True"):
+        TransformersLocalizer(model="nobody/no-such-model")

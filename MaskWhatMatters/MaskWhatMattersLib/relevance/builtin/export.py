@@ -46,12 +46,15 @@ def export(run: Path, data: Path, name: str, version: str, output: Path) -> Mode
             TrainingData(
                 name=dataset,
                 licence=BY_NAME[dataset].licence,
+                url=BY_NAME[dataset].url,
                 research_only=not BY_NAME[dataset].permissive,
                 cases=sum(row.dataset == dataset and row.split == "train" for row in rows),
             )
             for dataset in sorted(used)
         ),
-        licence="Apache-2.0" if config.permissive_only else "Research use only",
+        licence="Apache-2.0; its training data have the licences listed"
+        if config.permissive_only
+        else "Research use only",
         research_only=not config.permissive_only,
     )
     weights = stored["averaged"]

@@ -77,6 +77,7 @@ class SourceSet:
 
     Attributes:
         name: As in the manifest.
+        url: Where it comes from.
         licence: Short text for the model card.
         permissive: Whether a model for any use may rest on it.
         modality: "CT", "MR" or "XR".
@@ -88,6 +89,7 @@ class SourceSet:
     """
 
     name: str
+    url: str
     licence: str
     permissive: bool
     modality: str
@@ -101,6 +103,7 @@ class SourceSet:
 SOURCES = (
     SourceSet(
         "chest_xray_kermany_lungmask",
+        "https://doi.org/10.17632/rscbjbr9sj.2",
         "CC BY 4.0",
         True,
         "XR",
@@ -110,6 +113,7 @@ SOURCES = (
     ),
     SourceSet(
         "chest_xray_covid_lungmask",
+        "https://github.com/ieee8023/covid-chestxray-dataset",
         "images: per image, some not stated; masks: CC BY 4.0",
         False,
         "XR",
@@ -119,6 +123,7 @@ SOURCES = (
     ),
     SourceSet(
         "brain_tumor_2d_br35h_masks",
+        "https://www.kaggle.com/datasets/ahmedhamada0/brain-tumor-detection",
         "not stated",
         False,
         "MR",
@@ -129,6 +134,7 @@ SOURCES = (
     ),
     SourceSet(
         "brain_tumor_2d_figshare",
+        "https://doi.org/10.6084/m9.figshare.1512427.v5",
         "CC BY 4.0",
         True,
         "MR",
@@ -139,6 +145,7 @@ SOURCES = (
     ),
     SourceSet(
         "acdc_cardiac_mr",
+        "https://www.creatis.insa-lyon.fr/Challenge/acdc/",
         "challenge terms, non-commercial",
         False,
         "MR",
@@ -148,6 +155,7 @@ SOURCES = (
     ),
     SourceSet(
         "left_atrium",
+        "https://www.cardiacatlas.org/atriaseg2018-challenge/",
         "challenge data for research",
         False,
         "MR",
@@ -157,6 +165,7 @@ SOURCES = (
     ),
     SourceSet(
         "chaos_abdomen_mr_t2",
+        "https://doi.org/10.5281/zenodo.3431873",
         "challenge terms, believed CC BY-SA 4.0 (unverified)",
         False,
         "MR",
@@ -166,6 +175,7 @@ SOURCES = (
     ),
     SourceSet(
         "openkbp_hn_ct",
+        "https://github.com/ababier/open-kbp",
         "MIT",
         True,
         "CT",
@@ -185,6 +195,7 @@ SOURCES = (
     ),
     SourceSet(
         "hippocampus_mr",
+        "http://medicaldecathlon.com/",
         "CC BY-SA 4.0",
         True,
         "MR",
@@ -195,6 +206,7 @@ SOURCES = (
     ),
     SourceSet(
         "brain_mr_3d",
+        "https://github.com/voxelmorph/voxelmorph",
         "Apache-2.0 (training volume)",
         True,
         "MR",
@@ -210,7 +222,17 @@ SOURCES = (
         0.9,
         mirrored=True,
     ),
-    SourceSet("chest_ct_2d_covidct", "not stated", False, "CT", {}, frozenset(_HEAD | _NECK), 0.2, mirrored=True),
+    SourceSet(
+        "chest_ct_2d_covidct",
+        "https://github.com/UCSD-AI4H/COVID-CT",
+        "not stated",
+        False,
+        "CT",
+        {},
+        frozenset(_HEAD | _NECK),
+        0.2,
+        mirrored=True,
+    ),
 )
 BY_NAME = {source.name: source for source in SOURCES}
 

@@ -70,8 +70,8 @@ def _download(name: str, consent: Consent, progress: Progress) -> Path:
     if consent is False:
         raise ConsentRequiredError(
             f'The model "{name}" is not on this computer and is not downloaded without your consent. Its size and '
-            f"licence stand on https://huggingface.co/{name}. Download it yourself and give its folder, or agree to "
-            "the download."
+            f"licence stand on https://huggingface.co/{name}. Download it yourself and give its folder, or agree: "
+            "--allow-download on the command line, consent=True in Python."
         )
     from huggingface_hub import snapshot_download
 
