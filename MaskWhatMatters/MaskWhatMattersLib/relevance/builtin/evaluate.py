@@ -102,7 +102,7 @@ def _evaluate_case(localizer: BuiltinLocalizer, row: ManifestRow) -> Iterator[Re
             continue
         codes = torch.tensor([code for code, members in source.labels.items() if concept in members])
         empty = ~torch.isin(sliced, codes).flatten(1).any(1)
-        for slab in _runs(empty):
+        for slab in _runs(empty, margin=stack.context + 1):
             beyond = evidence(presence[concept][slab])
             yield Record(row.dataset, row.image.name, concept, source.modality, "absent: same region", beyond)
     for concept in names:
@@ -136,7 +136,11 @@ def _structures(dataset: str, known: set[str], labels: NDArray[np.uint8]) -> dic
     return structures
 
 
-def _runs(empty: torch.Tensor) -> list[slice]:
-    """Stretches of at least `MIN_SLAB` slices without the structure."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], empty.numpy().astype(np.int8), [0]])))
-    return [slice(a, b) for a, b in edges.reshape(-1, 2).tolist() if b - a >= MIN_SLAB]
+def _runs(empty: torch.Tensor, margin: int) -> list[slice]:
+    """Stretches of at least `MIN_SLAB` slices without the structure.
+
+    `margin` slices next to it are left out: their context still shows it, which a scan that ends there would not.
+    """
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], empty.numpy().astype(np.int8), [0]]))).reshape(-1, 2).tolist()
+    kept = [(a + margin * (a > 0), b - margin * (b < len(empty))) for a, b in edges]
+    return [slice(a, b) for a, b in kept if b - a >= MIN_SLAB]
