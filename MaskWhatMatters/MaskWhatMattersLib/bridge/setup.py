@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.metadata
 import importlib.util
@@ -119,6 +120,9 @@ class SetupCheck:
             self._items = setup_report()
         except Exception as error:  # a report must come, whatever is broken
             self._items = [SetupItem("Check setup", "warning", f"{type(error).__name__}: {error}", "Report this.")]
+        # What the first job imports takes an eighth of a second: here it holds up nobody.
+        with contextlib.suppress(ImportError):
+            importlib.import_module("MaskWhatMattersLib.jobs.relevance_job")
 
 
 def device_name(items: Iterable[SetupItem]) -> str:
