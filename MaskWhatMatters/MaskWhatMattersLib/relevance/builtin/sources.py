@@ -109,7 +109,7 @@ SOURCES = (
         "XR",
         {1: ("right lung",), 2: ("left lung",)},
         frozenset(_HEAD | {"left parotid gland", "right parotid gland"}),
-        1.0,
+        0.6,
     ),
     SourceSet(
         "chest_xray_covid_lungmask",
@@ -119,7 +119,7 @@ SOURCES = (
         "XR",
         {1: ("right lung",), 2: ("left lung",)},
         frozenset(_HEAD | {"left parotid gland", "right parotid gland"}),
-        1.0,
+        0.6,
     ),
     SourceSet(
         "brain_tumor_2d_br35h_masks",
@@ -129,7 +129,7 @@ SOURCES = (
         "MR",
         {label: ("brain tumor",) for label in range(1, 10)},
         frozenset(_LUNGS | _HEART | _ABDOMEN),
-        1.6,
+        2.0,
         mirrored=True,
     ),
     SourceSet(
@@ -161,7 +161,7 @@ SOURCES = (
         "MR",
         {1: ("left atrium",)},
         frozenset(_HEAD | _NECK),
-        1.6,
+        2.0,
     ),
     SourceSet(
         "chaos_abdomen_mr_t2",
@@ -171,7 +171,7 @@ SOURCES = (
         "MR",
         {1: ("liver",), 2: ("right kidney",), 3: ("left kidney",), 4: ("spleen",)},
         frozenset(_HEAD | _NECK),
-        1.6,
+        3.0,
     ),
     SourceSet(
         "openkbp_hn_ct",
@@ -189,7 +189,7 @@ SOURCES = (
             7: ("mandible",),
         },
         frozenset(_HEART | _ABDOMEN),
-        2.6,
+        3.5,
         mirrored=True,
         unknown_below=("spinal cord", "oesophagus"),
     ),

@@ -77,6 +77,7 @@ class Batch(NamedTuple):
         masks: bool [B, K, H, W].
         valid: bool [B, H, W], False where nothing is known.
         known: bool [B, K].
+        near: bool [B, K], whether the concept belongs to the part of the body that the image shows.
         modality: index, [B].
     """
 
@@ -84,6 +85,7 @@ class Batch(NamedTuple):
     masks: Tensor
     valid: Tensor
     known: Tensor
+    near: Tensor
     modality: Tensor
 
 
@@ -94,10 +96,11 @@ class SliceSampler:
         self.config = config
         self.groups: dict[str, list[SlicedCase]] = defaultdict(list)
         for case in cases:
-            self.groups[case.source.name].append(case)
+            is_empty = not ((case.labels > 0) & (case.labels < IGNORED)).any()
+            self.groups[f"{case.source.name}{', nothing there' * is_empty}"].append(case)
         self.names = sorted(self.groups)
         self.weights = torch.tensor([self.groups[name][0].source.weight for name in self.names])
-        self.tables = {name: lookup_table(self.groups[name][0].source) for name in self.names}
+        self.tables = {case.source.name: lookup_table(case.source) for case in cases}
         self.mirror = torch.tensor([CONCEPTS.index(MIRRORED.get(name, name)) for name in CONCEPTS])
         self.labelled = {
             id(case): torch.nonzero(((case.labels > 0) & (case.labels < IGNORED)).flatten(1).any(1)).flatten()
@@ -120,9 +123,10 @@ class SliceSampler:
             [self.tables[case.source.name][label.long()] for label, (*_, case) in zip(labels, samples, strict=True)]
         ).movedim(-1, 1)
         known = torch.stack([known for _, _, known, _ in samples])
+        near = torch.stack([self.tables[case.source.name].any(0) for *_, case in samples])
         masks[flipped], known[flipped] = masks[flipped][:, self.mirror], known[flipped][:, self.mirror]
         modality = torch.tensor([MODALITIES.index(case.source.modality) for *_, case in samples])
-        return Batch(images, masks, labels != IGNORED, known, modality)
+        return Batch(images, masks, labels != IGNORED, known, near, modality)
 
     def _sample(self, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, SlicedCase]:
         def draw(count: int) -> int:
@@ -140,7 +144,8 @@ class SliceSampler:
 def concept_loss(logits: ConceptLogits, batch: Batch, asked: Tensor, config: BuiltinTrainingConfig) -> Tensor:
     """Cross entropy and Dice where the truth is known, plus presence and modality.
 
-    Present and absent pairs of image and concept count the same, however many there are of each: most are absent.
+    Pairs of image and concept fall into three groups that count the same, however many there are of each: present,
+    absent though the image shows that part of the body (the hard ones), and absent because it shows another part.
 
     Args:
         logits: For the concepts `asked`.
@@ -151,7 +156,7 @@ def concept_loss(logits: ConceptLogits, batch: Batch, asked: Tensor, config: Bui
     masks, known = batch.masks[:, asked].float(), batch.known[:, asked]
     valid = batch.valid[:, None].float()
     area = (masks * valid).flatten(2).sum(-1)
-    present, absent = known & (area >= MIN_PIXELS), known & (area == 0)
+    present, absent, near = known & (area >= MIN_PIXELS), known & (area == 0), batch.near[:, asked]
     pixel_loss = functional.binary_cross_entropy_with_logits(logits.pixels.float(), masks, reduction="none")
     cross_entropy = (pixel_loss * valid).flatten(2).sum(-1) / valid.flatten(2).sum(-1).clamp(min=1)
     probability = logits.pixels.float().sigmoid() * valid
@@ -160,13 +165,10 @@ def concept_loss(logits: ConceptLogits, batch: Batch, asked: Tensor, config: Bui
     target = present.float()
     presence = functional.binary_cross_entropy_with_logits(logits.presence.float(), target, reduction="none")
     modality = functional.cross_entropy(logits.modality.float(), batch.modality)
-    return (
-        _mean(dice, present)
-        + _mean(cross_entropy, present)
-        + _mean(cross_entropy, absent)
-        + config.presence_weight * (_mean(presence, present) + _mean(presence, absent))
-        + config.modality_weight * modality
-    )
+    pixels_and_presence = cross_entropy + config.presence_weight * presence
+    groups = (present, absent & near, absent & ~near)
+    balanced = torch.stack([_mean(pixels_and_presence, group) for group in groups]).sum()
+    return _mean(dice, present) + balanced + config.modality_weight * modality
 
 
 def _mean(values: Tensor, chosen: Tensor) -> Tensor:
