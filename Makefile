@@ -22,7 +22,7 @@ PIP := $(PY) -m pip install --quiet -c constraints.txt
 PYTEST_ARGS ?=
 
 # The first of these that really runs, can make environments, and is one of the versions that Slicer ships.
-FIND_PYTHON = for python in $(PYTHON) python3.12 python3.11 python3; do \
+FIND_PYTHON = for python in $(PYTHON) python3.11 python3.12 python3; do \
 	if "$$python" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null; \
 	then echo "$$python"; exit 0; fi; done; \
 	echo "Python 3.11 or 3.12 with venv is needed and was not found. Install it (Debian: apt-get install python3-venv)" \
