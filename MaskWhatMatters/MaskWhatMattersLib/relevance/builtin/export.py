@@ -67,7 +67,7 @@ def export(run: Path, data: Path, name: str, version: str, output: Path) -> Mode
         Metric(
             name=f"Dice, {concept}",
             value=round(float(np.mean(values)), 4),
-            protocol=f"{dataset}, val, mean over {len(values)} cases, relevance >= 0.5",
+            protocol=f"{dataset}, val, mean over {len(values)} cases, relevance >= 0.5, 0 where called absent",
         )
         for (dataset, concept), values in sorted(_dice_by_set(records, calibrated).items())
     ]
@@ -121,7 +121,8 @@ def _dice_by_set(records: list[Record], card: BuiltinCard) -> dict[tuple[str, st
         parts = PAIRS.get(record.concept, (record.concept,))
         if record.kind == "present" and all(record.modality in card.trained.get(part, ()) for part in parts):
             value = record.dice_single if parts[0] in card.single else record.dice
-            groups[record.dataset, record.concept].append(value or 0.0)
+            is_found = record.evidence >= card.presence_threshold[parts[0]]
+            groups[record.dataset, record.concept].append((value or 0.0) if is_found else 0.0)
     return groups
 
 
