@@ -31,7 +31,7 @@ sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2] / 
 HEARTBEAT_MS = 10
 SIZE = 128
 NETWORK_STAGE = "Looking at the slices"
-PROMPTS = ("hippocampus",) * 4
+PROMPTS = ("brain",) * 4
 LIMITS = {"warm_prompt_s": 3.0, "cold_prompt_s": 15.0, "gui_max_gap_ms": 100.0, "memory_growth_mb": 50.0}
 
 
