@@ -65,8 +65,13 @@ def spacing_of(affine: Affine) -> tuple[float, float, float]:
 
 
 def direction_of(affine: Affine) -> NDArray[np.float64]:
-    """The affine's 3x3 without spacing: unit vectors of i, j and k as columns, in RAS."""
-    return np.asarray(affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0))
+    """The affine's 3x3 without spacing: unit vectors of i, j and k as columns, in RAS.
+
+    What is below the precision of a unit vector is 0: with entries such as 1e-300 ITK's inverse of the direction fails
+    without an error, and every voxel then lies outside.
+    """
+    direction = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    return np.where(np.abs(direction) < np.finfo(np.float64).eps, 0.0, direction)
 
 
 def to_ras(ijk: ArrayLike, affine: Affine) -> NDArray[np.float64]:

@@ -179,7 +179,9 @@ def test_a_scheduler_of_another_version_is_refused_with_both_versions(
 
 
 def test_a_cluster_without_this_library_is_told_to_install_it(environment: dict[str, str], tmp_path: Path) -> None:
-    bare = {name: value for name, value in environment.items() if name != "PYTHONPATH"}
+    # The environment of the tests has the library installed, so the processes of the cluster are kept from finding it.
+    (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['MaskWhatMattersLib'] = None\n")
+    bare = environment | {"PYTHONPATH": str(tmp_path)}
     with dask_cluster(tmp_path, bare) as address, SchedulerRunner(address, connect_timeout_s=20.0) as runner:
         with pytest.raises(JobError, match="No module named") as caught:
             runner.submit(Add()).result(TIMEOUT_S)
