@@ -162,9 +162,9 @@ def test_a_volume_of_128_cubed_is_resampled_within_a_second():
 
 def test_a_direction_with_almost_zeros_does_not_push_everything_outside():
     affine = np.eye(4)
-    affine[0, :3] = (-1.0, -2.43223008e-299, 3.66428259e-297)
-    affine[1, :3] = (0.0, 0.999862345, 0.0414797306)
-    affine[2, :3] = (1.46591483e-297, -0.0165918922, 2.49965586)
+    affine[0, :3] = (-1.0, -2.15684159927656e-310, -3.0461261026062e-310)
+    affine[1, :3] = (0.0, 0.27949101232715345, 0.9601483083505084)
+    affine[2, :3] = (4.6958207018497e-310, -0.9601483083505084, 0.27949101232715345)
     source = ramp((24, 24, 24), affine)
     other = np.diag([-0.05, -0.05, -0.05, 1.0])
     other[:3, 3] = to_ras((11.5, 11.5, 11.5), affine)
