@@ -21,6 +21,7 @@ from rich.table import Table
 
 from MaskWhatMattersLib.relevance.builtin.evaluate import Record, evaluate
 from MaskWhatMattersLib.relevance.builtin.localizer import BuiltinLocalizer
+from MaskWhatMattersLib.relevance.builtin.sources import BY_NAME
 
 
 def is_found(record: Record, localizer: BuiltinLocalizer) -> bool:
@@ -32,7 +33,12 @@ def is_found(record: Record, localizer: BuiltinLocalizer) -> bool:
 def is_trained(record: Record, localizer: BuiltinLocalizer) -> bool:
     """Whether the card allows the question at all."""
     parts = ("left lung", "right lung") if record.concept == "lungs" else (record.concept,)
-    return all(record.modality in localizer.settings.trained.get(part, ()) for part in parts)
+    on_volume = not BY_NAME[record.dataset].is_pictures
+    return all(
+        record.modality in localizer.settings.trained.get(part, ())
+        and not (on_volume and part in localizer.settings.pictures_only)
+        for part in parts
+    )
 
 
 def case_dice(record: Record, localizer: BuiltinLocalizer) -> float:

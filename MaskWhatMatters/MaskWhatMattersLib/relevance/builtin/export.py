@@ -22,6 +22,8 @@ from MaskWhatMattersLib.relevance.builtin.sources import BY_NAME
 from MaskWhatMattersLib.relevance.builtin.train import BuiltinTrainingConfig
 from MaskWhatMattersLib.training.engine import CHECKPOINT
 
+MIN_VOLUME_SETS = 3
+"""A concept learned from pictures is offered on volumes if so many sets of volumes showed where it is not."""
 MIN_DICE = 0.4
 """A concept below this on val is not offered."""
 PAIRS = {"lungs": ("left lung", "right lung")}
@@ -84,6 +86,7 @@ def calibrate(records: list[Record]) -> BuiltinCard:
     trained: dict[str, tuple[str, ...]] = {}
     thresholds: dict[str, float] = {}
     single: list[str] = []
+    pictures_only: list[str] = []
     for concept, found in sorted(by_concept.items()):
         present = [record for record in found if record.kind == "present"]
         modalities = sorted({record.modality for record in present})
@@ -97,10 +100,19 @@ def calibrate(records: list[Record]) -> BuiltinCard:
         trained[concept] = good
         in_range = [record for record in found if record.modality in good]
         thresholds[concept] = _best_threshold(in_range)
+        if all(BY_NAME[record.dataset].is_pictures for record in present):
+            without = {record.dataset for record in found if not BY_NAME[record.dataset].is_pictures}
+            if len(without) < MIN_VOLUME_SETS:
+                pictures_only.append(concept)
         gains = [(record.dice_single or 0) - (record.dice or 0) for record in present]
         if np.mean(gains) > 0:
             single.append(concept)
-    return BuiltinCard(trained=trained, presence_threshold=thresholds, single=tuple(single))
+    return BuiltinCard(
+        trained=trained,
+        presence_threshold=thresholds,
+        single=tuple(single),
+        pictures_only=tuple(pictures_only),
+    )
 
 
 def _best_threshold(records: list[Record]) -> float:

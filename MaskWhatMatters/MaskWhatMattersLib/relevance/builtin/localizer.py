@@ -36,6 +36,8 @@ class BuiltinCard(BaseModel):
         trained: Concept -> modalities that it was trained and validated on.
         presence_threshold: Concept -> presence probability from which it is called found.
         single: Concepts of one piece: only the largest piece is kept.
+        pictures_only: Concepts that were trained on single pictures, and never on volumes of other parts of the body:
+            what it would say about a volume is not known.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -43,6 +45,7 @@ class BuiltinCard(BaseModel):
     trained: dict[str, tuple[str, ...]]
     presence_threshold: dict[str, float] = Field(default_factory=dict)
     single: tuple[str, ...] = ()
+    pictures_only: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -155,7 +158,8 @@ class BuiltinLocalizer:
         return [part for item in understood if item.concept and not item.unsupported for part in parts_of(item.concept)]
 
     def _is_trained(self, name: str, volume: Volume, kind: str) -> bool:
-        return kind in self.settings.trained.get(name, ()) or _is_ct_lung(name, volume, kind)
+        fits_form = volume.is_single_slice or name not in self.settings.pictures_only
+        return (fits_form and kind in self.settings.trained.get(name, ())) or _is_ct_lung(name, volume, kind)
 
     def _answer(
         self,
@@ -196,6 +200,7 @@ class BuiltinLocalizer:
     ) -> RelevanceMap:
         """Word the answer."""
         word = MODALITY_WORDS.get(kind, kind)
+        form = " volumes, only on pictures" if kind in self.settings.trained.get(item.concept or "", ()) else ""
         needs_hounsfield = kind == "CT" and set(parts_of(item.concept or "lungs")) <= set(_LUNGS)
         messages = {
             "unknown": item.message,
@@ -203,7 +208,7 @@ class BuiltinLocalizer:
             or (
                 f'"{item.concept}" in CT needs a whole volume in Hounsfield units, not a picture.'
                 if needs_hounsfield
-                else f'Not trained for "{item.concept}" on {word}.'
+                else f'Not trained for "{item.concept}" on {word}{form}.'
             ),
             "absent": f'"{item.concept}" is not in this image.',
             "found": f'"{item.concept}" found'

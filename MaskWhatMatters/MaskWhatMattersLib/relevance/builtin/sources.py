@@ -99,6 +99,11 @@ class SourceSet:
     mirrored: bool = False
     unknown_below: tuple[str, ...] = ()
 
+    @property
+    def is_pictures(self) -> bool:
+        """Whether its images are single pictures rather than volumes."""
+        return "_2d_" in self.name or "xray" in self.name
+
 
 SOURCES = (
     SourceSet(

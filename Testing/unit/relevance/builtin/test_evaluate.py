@@ -27,8 +27,8 @@ def test_slabs_beyond_a_structure_keep_a_distance_from_it():
 
 
 def records(present: list[float], absent: list[float], dice_value: float = 0.9) -> list[Record]:
-    found = [Record("s", "c", "liver", "MR", "present", e, dice_value, dice_value + 0.05) for e in present]
-    return found + [Record("s", "c", "liver", "MR", "absent: elsewhere", e) for e in absent]
+    found = [Record("left_atrium", "c", "liver", "MR", "present", e, dice_value, dice_value + 0.05) for e in present]
+    return found + [Record("left_atrium", "c", "liver", "MR", "absent: elsewhere", e) for e in absent]
 
 
 def test_the_threshold_lies_between_present_and_absent():
@@ -60,3 +60,11 @@ def test_a_run_becomes_a_model_that_answers(tmp_path):
     localizer = BuiltinLocalizer(model=str(tmp_path / "out" / "tiny.safetensors"), device="cpu")
     kinds = {record.kind for record in evaluate(localizer, data, "val", permissive_only=False)}
     assert kinds == {"present", "absent: elsewhere"}
+
+
+def test_a_concept_learned_from_pictures_is_not_offered_on_volumes_it_never_saw():
+    pictures = [Record("brain_tumor_2d_figshare", "c", "brain tumor", "MR", "present", 0.9, 0.8, 0.8)]
+    volumes = ("hippocampus_mr", "brain_mr_3d", "acdc_cardiac_mr")
+    absent = [Record(name, "c", "brain tumor", "MR", "absent: elsewhere", 0.1) for name in volumes]
+    assert calibrate(pictures + absent[:2]).pictures_only == ("brain tumor",)
+    assert calibrate(pictures + absent).pictures_only == ()

@@ -203,3 +203,11 @@ def test_a_picture_of_a_ct_slice_says_what_the_lung_rule_needs(model):
     result = localize(picture, "left lung", model=model, modality="CT", device="cpu")[0]
     assert result.verdict == "untrained"
     assert "Hounsfield" in result.message
+
+
+def test_a_concept_for_pictures_only_gives_no_mask_on_a_volume(model):
+    localizer = BuiltinLocalizer(model=model, device="cpu")
+    localizer.settings = localizer.settings.model_copy(update={"pictures_only": ("liver",)})
+    result = localizer.localize(disc_volume(0)[0], ["liver"])[0]
+    assert result.verdict == "untrained"
+    assert result.message == 'Not trained for "liver" on MR volumes, only on pictures.'
