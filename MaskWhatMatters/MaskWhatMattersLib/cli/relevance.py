@@ -84,10 +84,13 @@ def _run(
         def collect() -> None:
             scan, volume, job = waiting.popleft()
             with _reported(scan, results, display):
-                while not job.done():
+                is_done = False
+                while not is_done:
+                    is_done = job.done()  # asked first: a fast job's events would be lost otherwise
                     for event in job.events():
                         display.event(scan.name, event)
-                    time.sleep(_LOOK_S)
+                    if not is_done:
+                        time.sleep(_LOOK_S)
                 for answer in results.add(scan, volume, job.result()):
                     display.result(f"{scan.path}: {answer.prompt}: {describe(answer, options.threshold)}")
             display.finished()
