@@ -182,8 +182,8 @@ class BuiltinLocalizer:
                 part_map, part_score = lungs[part], float(lungs[part].array.any())
                 is_found = part_score > 0
             else:
-                part_score = evidence(presence[part])
-                is_found = part_score >= self.settings.presence_threshold.get(part, 0.5)
+                part_score = score_of(evidence(presence[part]), self.settings.presence_threshold.get(part, 0.5))
+                is_found = part_score >= 0.5
                 part_map = stack.to_volume(clean(probability[part], presence[part], part in self.settings.single))
                 is_found = is_found and bool((part_map.array >= 0.5).any())
             score = max(score, part_score)
@@ -247,6 +247,13 @@ def _is_ct_lung(name: str, volume: Volume, kind: str) -> bool:
 def evidence(presence: Tensor) -> float:
     """Mean of the three slices that are surest that the concept is there."""
     return float(presence.topk(min(3, len(presence))).values.mean())
+
+
+def score_of(found_evidence: float, threshold: float) -> float:
+    """Evidence on a scale where every concept is called found from 0.5 on, whatever its calibrated threshold."""
+    if found_evidence < threshold:
+        return 0.5 * found_evidence / threshold
+    return 0.5 + 0.5 * (found_evidence - threshold) / max(1.0 - threshold, 1e-6)
 
 
 def clean(probability: Tensor, presence: Tensor, single: bool) -> Tensor:

@@ -11,7 +11,7 @@ from MaskWhatMattersLib import localize, read_volume
 from MaskWhatMattersLib.errors import InputError, JobCancelledError, ModelFileError
 from MaskWhatMattersLib.models import BUNDLED_FOLDER, ModelCard, save_model
 from MaskWhatMattersLib.networks.concept_unet import ConceptUNet, ConceptUNetConfig
-from MaskWhatMattersLib.relevance.builtin.localizer import BuiltinCard, BuiltinLocalizer, clean
+from MaskWhatMattersLib.relevance.builtin.localizer import BuiltinCard, BuiltinLocalizer, clean, score_of
 from MaskWhatMattersLib.relevance.builtin.sources import CONCEPTS
 from MaskWhatMattersLib.volumes import Volume, orient
 from phantoms import disc_volume, head_ct
@@ -211,3 +211,11 @@ def test_a_concept_for_pictures_only_gives_no_mask_on_a_volume(model):
     result = localizer.localize(disc_volume(0)[0], ["liver"])[0]
     assert result.verdict == "untrained"
     assert result.message == 'Not trained for "liver" on MR volumes, only on pictures.'
+
+
+@pytest.mark.parametrize("threshold", [0.2, 0.5, 0.97])
+def test_a_score_of_one_half_is_where_found_begins(threshold):
+    assert score_of(threshold, threshold) == 0.5
+    assert score_of(threshold - 0.01, threshold) < 0.5
+    assert score_of(0.0, threshold) == 0.0
+    assert score_of(1.0, threshold) == pytest.approx(1.0)
