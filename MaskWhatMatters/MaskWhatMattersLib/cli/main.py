@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from MaskWhatMattersLib import __version__
+from MaskWhatMattersLib.cli import corn, evaluate
+from MaskWhatMattersLib.cli.codes import DONE, INTERRUPTED, SOME_FAILED, USAGE
+from MaskWhatMattersLib.cli.style import add_output_style
 from MaskWhatMattersLib.errors import InputError, JobError
 
-DONE, SOME_FAILED, USAGE = 0, 1, 2
-INTERRUPTED = 130  # what a shell expects after Ctrl+C
+__all__ = ["DONE", "INTERRUPTED", "SOME_FAILED", "USAGE", "build_parser", "main"]
 
 _EPILOG = "Exit codes: 0 done, 1 some inputs failed, 2 usage error or unknown concept. Not for clinical use."
 _RELEVANCE_EXAMPLE = """examples:
@@ -33,6 +35,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"whatmatters {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_relevance(commands)
+    corn.add_parser(commands)
+    evaluate.add_parser(commands)
     _add_check_setup(commands)
     return parser
 
@@ -67,7 +71,8 @@ def _add_relevance(commands: Any) -> None:
     remote.add_argument("--tls-cert", type=Path, metavar="FILE", help="certificate of this computer")
     remote.add_argument("--tls-key", type=Path, metavar="FILE", help="key of that certificate")
     remote.add_argument("--send-pixels", action="store_true", help="consent that pixel data leave this computer")
-    _add_output_style(parser)
+    add_output_style(parser)
+    parser.set_defaults(run=_relevance)
 
 
 def _add_check_setup(commands: Any) -> None:
@@ -78,14 +83,20 @@ def _add_check_setup(commands: Any) -> None:
         epilog="example:\n  whatmatters check-setup --json > setup.json\n\nExit codes: 0 ready, 1 something missing.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    _add_output_style(parser)
+    add_output_style(parser)
+    parser.set_defaults(run=_check_setup)
 
 
-def _add_output_style(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", default=False, help="print a machine-readable report")
-    detail = parser.add_mutually_exclusive_group()
-    detail.add_argument("-q", "--quiet", action="store_true", default=False, help="print errors only")
-    detail.add_argument("-v", "--verbose", action="store_true", default=False, help="print log lines and details too")
+def _relevance(given: dict[str, Any]) -> int:
+    from MaskWhatMattersLib.cli.relevance import relevance
+
+    return relevance(given)
+
+
+def _check_setup(given: dict[str, Any]) -> int:
+    from MaskWhatMattersLib.cli.check_setup import check_setup
+
+    return check_setup(as_json=given["json"], quiet=given["quiet"])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -98,15 +109,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):  # a prompt or file name the terminal cannot show must not end the run
             stream.reconfigure(errors="backslashreplace")
     given = vars(build_parser().parse_args(arguments))
-    command = given.pop("command")
+    command = " ".join(filter(None, (given.pop("command"), given.pop("subcommand", None))))
     try:
-        if command == "check-setup":
-            from MaskWhatMattersLib.cli.check_setup import check_setup
-
-            return check_setup(as_json=given["json"], quiet=given["quiet"])
-        from MaskWhatMattersLib.cli.relevance import relevance
-
-        return relevance(given)
+        return int(given.pop("run")(given))
     except InputError as error:
         print(f"whatmatters {command}: {error}", file=sys.stderr)
         return USAGE

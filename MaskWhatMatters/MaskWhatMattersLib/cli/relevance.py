@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from MaskWhatMattersLib.cli.codes import DONE, SOME_FAILED, USAGE
 from MaskWhatMattersLib.cli.display import Display, make_display
 from MaskWhatMattersLib.cli.inputs import Scan, check_output, find_scans
-from MaskWhatMattersLib.cli.main import DONE, SOME_FAILED, USAGE
 from MaskWhatMattersLib.cli.names import unique_slugs
 from MaskWhatMattersLib.cli.options import RelevanceOptions, read_options
 from MaskWhatMattersLib.cli.prompts import check_localizer, check_prompts

@@ -1,0 +1,1 @@
+"""How good a segmentation is: metrics with units, tables over cases and seeds."""
