@@ -73,9 +73,8 @@ class DeviceScans:
         self.device = torch.device(device)
         self.scans = [scan.to(self.device) for scan in scans]
         self.label_maps = [None if labels is None else labels.to(self.device) for labels in label_maps]
-        grey = [scan.float() for scan in self.scans]
-        self.means = torch.stack([scan.mean() for scan in grey])
-        self.deviations = torch.stack([scan.std().clamp(min=1e-3) for scan in grey])
+        self.means = [scan.float().mean() for scan in self.scans]
+        self.deviations = [scan.float().std(correction=0).clamp(min=1e-3) for scan in self.scans]
 
     def __len__(self) -> int:
         return len(self.scans)
