@@ -1,4 +1,4 @@
-"""The curves of a training as Slicer's own nodes: tables, plot series and one chart, used again by the next training."""
+"""The curves of a training as Slicer nodes: tables, plot series and one chart, used again by the next training."""
 
 from __future__ import annotations
 
