@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from MaskWhatMattersLib.config_files import problems_of, read_toml
 from MaskWhatMattersLib.errors import InputError
 
 
@@ -82,16 +82,12 @@ def read_options(config: Path | None, given: dict[str, Any]) -> RelevanceOptions
     try:
         return RelevanceOptions(**values)
     except ValidationError as error:
-        raise InputError("; ".join(_explain(problem) for problem in error.errors(include_url=False)) + ".") from error
+        problems = problems_of(error, RelevanceOptions, lambda place: _flag(place[0]))
+        raise InputError("; ".join(problems) + ".") from error
 
 
 def _from_file(config: Path) -> dict[str, Any]:
-    try:
-        values = tomllib.loads(config.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"The settings file {config} cannot be read: {error.strerror}. Check --config.") from error
-    except ValueError as error:  # not UTF-8, or not TOML
-        raise InputError(f"{config} is not a TOML file: {error}. Correct it, or leave --config out.") from error
+    values = read_toml(config)
     for key in ("output", "roi", "tls_ca", "tls_cert", "tls_key"):
         if isinstance(values.get(key), str):
             values[key] = config.parent / values[key]
@@ -100,18 +96,3 @@ def _from_file(config: Path) -> dict[str, Any]:
     if isinstance(values.get("inputs"), list):
         values["inputs"] = [config.parent / value if isinstance(value, str) else value for value in values["inputs"]]
     return values
-
-
-def _explain(problem: Any) -> str:
-    """One problem in the words of the command line."""
-    place = problem["loc"]
-    if not place:
-        return str(problem["msg"]).removeprefix("Value error, ")
-    flag = _flag(str(place[0]))
-    if problem["type"] in ("missing", "too_short"):
-        return f"{flag} is missing"
-    if problem["type"] == "extra_forbidden":
-        known = ", ".join(RelevanceOptions.model_fields)
-        return f"the settings file has the key {place[0]!r}, which does not exist. The keys are {known}"
-    message = str(problem["msg"]).removeprefix("Value error, ").replace("Input", "it")
-    return f"{flag} {str(problem['input'])[:80]!r} cannot be used: {message}"

@@ -126,7 +126,11 @@ def test_what_was_forgotten_is_named(missing, flag, scans, output, capsys):
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [("prompt = 3", "'prompt', which does not exist"), ("prompts = [", "is not a TOML file"), (None, "cannot be read")],
+    [
+        ("prompt = 3", 'no field "prompt" (did you mean "prompts"?)'),
+        ("prompts = [", "is not a TOML file"),
+        (None, "cannot be read"),
+    ],
 )
 def test_a_settings_file_that_cannot_be_used_is_refused(refused, tmp_path, content, said):
     config = tmp_path / "settings.toml"
