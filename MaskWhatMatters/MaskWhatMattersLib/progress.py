@@ -32,3 +32,26 @@ class SilentProgress:
 
     def log(self, text: str) -> None:
         """Ignore the line."""
+
+
+class PrintedProgress:
+    """Plain lines for a long run in the background: stages, log lines, and every hundredth step."""
+
+    def __init__(self, every: int = 100) -> None:
+        self._every = every
+        self._count = 0
+
+    def stage(self, text: str, total: int = 0) -> None:
+        """Print the stage."""
+        self._count = 0
+        print(f"{text} ({total})", flush=True)
+
+    def step(self, count: int = 1, message: str = "") -> None:
+        """Print every so many steps."""
+        self._count += count
+        if self._count % self._every == 0:
+            print(f"  {self._count} {message}", flush=True)
+
+    def log(self, text: str) -> None:
+        """Print the line."""
+        print(text, flush=True)

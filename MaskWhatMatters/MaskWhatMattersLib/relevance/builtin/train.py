@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from MaskWhatMattersLib.datasets.augment import AugmentConfig, random_affine, recolour, warp
 from MaskWhatMattersLib.networks.concept_unet import ConceptLogits, ConceptUNet, ConceptUNetConfig
-from MaskWhatMattersLib.progress import Progress
+from MaskWhatMattersLib.progress import PrintedProgress, Progress
 from MaskWhatMattersLib.relevance.builtin.slices import stack_context
 from MaskWhatMattersLib.relevance.builtin.sources import (
     CONCEPTS,
@@ -275,25 +275,6 @@ def validate(
     return scores
 
 
-class _PrintedProgress:
-    """Plain lines for a long run in the background."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def stage(self, text: str, total: int = 0) -> None:
-        self.count = 0
-        print(f"{text} ({total})", flush=True)
-
-    def step(self, count: int = 1, message: str = "") -> None:
-        self.count += count
-        if self.count % 100 == 0:
-            print(f"  {self.count} {message}", flush=True)
-
-    def log(self, text: str) -> None:
-        print(text, flush=True)
-
-
 def main() -> None:
     """Command line of the training."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -305,7 +286,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=BuiltinTrainingConfig().batch)
     arguments = parser.parse_args()
     config = BuiltinTrainingConfig(permissive_only=not arguments.research, steps=arguments.steps, batch=arguments.batch)
-    train(config, arguments.data, arguments.output, _PrintedProgress(), arguments.device)
+    train(config, arguments.data, arguments.output, PrintedProgress(), arguments.device)
 
 
 if __name__ == "__main__":
