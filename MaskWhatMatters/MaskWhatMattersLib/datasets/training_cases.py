@@ -137,8 +137,13 @@ class _Ranked:
             names = counted(wanted)
         else:
             names = [self._known(name, role) for name in _names(wanted)]
-        for what, there in (("image", self.image_of), ("label map", self.label_of)):
-            if lacking := [name for name in names if name not in there]:
+        lacks_image = [name for name in names if name not in self.image_of]
+        lacks_label_map = [name for name in names if name in self.image_of and name not in self.label_of]
+        for what, lacking, there in (
+            ("image", lacks_image, self.image_of),
+            ("label map", lacks_label_map, self.label_of),
+        ):
+            if lacking:
                 near = get_close_matches(lacking[0], list(there), n=1)
                 hint = f" (did you mean {near[0]}?)" if near and near[0] not in names else ""
                 self.problems.append(
@@ -149,7 +154,7 @@ class _Ranked:
 
     def _known(self, name: str, role: str) -> str:
         """The case that a person means: its name, its last part, or its file name."""
-        plain = name if name in self.image_of else name.rpartition("/")[0] + base_name(name)
+        plain = name if name in self.image_of else name[: -len(Path(name).name)] + base_name(name)
         fitting = [each for each in self.order if each == plain or each.rpartition("/")[2] == plain]
         if len(fitting) == 1:
             return fitting[0]
