@@ -15,6 +15,7 @@ from MaskWhatMattersLib.bridge.threads import TICK_MS, let_threads_run
 from MaskWhatMattersLib.errors import ConsentRequiredError, InputError, JobCancelledError, JobError
 
 _CLOCK_S = 0.1  # more often the shown time need not change
+_TRAINING_CANCEL_S = 180.0  # a step of the whole network on an old processor, and the model written
 _runners: dict[tuple[str | None, ...], Any] = {}
 _closing_is_arranged = False
 
@@ -149,6 +150,29 @@ def runner_for(
             )
         else:
             _runners[key] = LocalWorkerRunner()
+    return _runners[key]
+
+
+def warm_up_worker() -> None:
+    """Start this computer's worker in the background, so that the first job finds it ready.
+
+    Cheap on the main thread once the setup was looked at, which imports what this needs. The worker ends with this
+    process.
+    """
+    runner_for().warm_up()
+
+
+def training_runner() -> Any:
+    """The runner of this session for trainings: a worker of its own, so that other jobs need not wait for its end.
+
+    A cancelled training may finish its step and write its model, which takes a while on a slow computer.
+    """
+    from MaskWhatMattersLib.jobs import LocalWorkerRunner
+
+    key = ("training",)
+    if key not in _runners:
+        _arrange_closing()
+        _runners[key] = LocalWorkerRunner(cancel_timeout_s=_TRAINING_CANCEL_S)
     return _runners[key]
 
 

@@ -73,10 +73,17 @@ class SetupStrip:
         ui: Widgets of the panel.
         required: Import names that the current choice needs.
         on_change: Called when something was installed.
+        on_ready: Called when the setup was looked at and nothing is missing.
     """
 
-    def __init__(self, ui: Any, required: Callable[[], Iterable[str]], on_change: Callable[[], None]) -> None:
-        self._ui, self._required, self._on_change = ui, required, on_change
+    def __init__(
+        self,
+        ui: Any,
+        required: Callable[[], Iterable[str]],
+        on_change: Callable[[], None],
+        on_ready: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._ui, self._required, self._on_change, self._on_ready = ui, required, on_change, on_ready
         self._check = SetupCheck()
         self._device = ""
         self._timer = qt.QTimer()
@@ -149,6 +156,8 @@ class SetupStrip:
         self._device = device_name(items)
         self._ui.setupReportText.setPlainText(format_report(items))
         self.refresh()
+        if not self.missing:
+            self._on_ready()
 
     def _on_check(self, checked: bool) -> None:
         self._ui.setupReportFrame.visible = checked
@@ -172,10 +181,14 @@ class JobBar:
         ui: Widgets of the panel.
         on_apply: Called when the user wants to start.
         on_cancel: Called when the user wants to stop.
+        apply_text: What the button says while nothing runs; "Apply" when None.
     """
 
-    def __init__(self, ui: Any, on_apply: Callable[[], None], on_cancel: Callable[[], None]) -> None:
+    def __init__(
+        self, ui: Any, on_apply: Callable[[], None], on_cancel: Callable[[], None], apply_text: str | None = None
+    ) -> None:
         self._ui, self._on_apply, self._on_cancel = ui, on_apply, on_cancel
+        self._apply_text = apply_text or _("Apply")
         self._remaining: float | None = None
         self._elapsed = 0.0
         self._blocker = ""
@@ -270,7 +283,7 @@ class JobBar:
             ui.logLineLabel.text = _("Done in {time}").format(time=duration(self._elapsed))
         elif state == "cancelled":
             ui.logLineLabel.text = _("Cancelled after {time}").format(time=duration(self._elapsed))
-        ui.applyButton.text = _("Apply")
+        ui.applyButton.text = self._apply_text
         if error is not None:
             self.show_failure(describe_failure(error))
         self.set_blocker(self._blocker)
