@@ -6,9 +6,15 @@ from typing import Any
 
 import slicer
 import vtk
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import Property, QObject, Signal
 
 SLICE_VIEWS = (("Red", "Axial"), ("Yellow", "Sagittal"), ("Green", "Coronal"))
+_OTHER_LAYOUTS = (
+    slicer.vtkMRMLLayoutNode.SlicerLayoutConventionalView,
+    slicer.vtkMRMLLayoutNode.SlicerLayoutConventionalPlotView,
+    slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView,
+    slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpPlotView,
+)
 
 
 class SliceWidget:
@@ -51,9 +57,17 @@ class ThreeDWidget:
 
 class LayoutManager(QObject):
     layoutChanged = Signal(int)
+    layout = Property(
+        int, lambda self: self._host_layout.GetViewArrangement(), lambda self, value: self.setLayout(value)
+    )
 
     def host_set_scene(self, scene: Any) -> None:
         """Slice nodes are singletons of the scene; they come back by themselves after it was cleared."""
+        layout = slicer.vtkMRMLLayoutNode()
+        for arrangement in (layout.SlicerLayoutFourUpView, layout.SlicerLayoutFourUpPlotView, *_OTHER_LAYOUTS):
+            layout.AddLayoutDescription(arrangement, "<layout/>")
+        layout.SetViewArrangement(layout.SlicerLayoutFourUpView)
+        self._host_layout = scene.AddNode(layout)
         self._host_slices: dict[str, SliceWidget] = {}
         logics = vtk.vtkCollection()
         for name, orientation in SLICE_VIEWS:
@@ -94,6 +108,7 @@ class LayoutManager(QObject):
         pass
 
     def setLayout(self, layout: int) -> None:
+        self._host_layout.SetViewArrangement(layout)
         self.layoutChanged.emit(layout)
 
 

@@ -25,6 +25,7 @@ _MRML_WIDGETS = (
     "qMRMLSubjectHierarchyTreeView",
     "qSlicerScriptedLoadableModuleWidget",
 )
+_PLOT_WIDGETS = ("qMRMLPlotView",)
 _SEGMENT_WIDGETS = ("qMRMLSegmentsTableView", "qMRMLSegmentationShow3DButton", "qMRMLSegmentSelectorWidget")
 
 
@@ -51,7 +52,7 @@ class Host:
         import slicer
         import slicer.util
 
-        from . import ctk_widgets, mrml_widgets, qt_module, segment_widgets, ui_loader
+        from . import ctk_widgets, mrml_widgets, plot_widgets, qt_module, segment_widgets, ui_loader
         from .application import make_readable, qSlicerApplication
         from .dialogs import script_modal_dialogs
         from .installations import make_packaging, make_sample_data, make_torch_utils
@@ -62,11 +63,14 @@ class Host:
         pythonqt.QtCore.QSettings.setDefaultFormat(pythonqt.QtCore.QSettings.IniFormat)
         for scope in (pythonqt.QtCore.QSettings.UserScope, pythonqt.QtCore.QSettings.SystemScope):
             pythonqt.QtCore.QSettings.setPath(pythonqt.QtCore.QSettings.IniFormat, scope, str(self.folder / "settings"))
-        for name, module in [(n, mrml_widgets) for n in _MRML_WIDGETS] + [
-            (n, segment_widgets) for n in _SEGMENT_WIDGETS
-        ]:
-            setattr(slicer, name, getattr(module, name))
-            ui_loader.widget_classes[name] = getattr(module, name)
+        for names, module in (
+            (_MRML_WIDGETS, mrml_widgets),
+            (_SEGMENT_WIDGETS, segment_widgets),
+            (_PLOT_WIDGETS, plot_widgets),
+        ):
+            for name in names:
+                setattr(slicer, name, getattr(module, name))
+                ui_loader.widget_classes[name] = getattr(module, name)
         for name in ctk_widgets.__all__:
             ui_loader.widget_classes[name] = getattr(ctk_widgets, name)
         slicer.qSlicerScriptedLoadableModule = qSlicerScriptedLoadableModule
