@@ -103,7 +103,7 @@ class CornSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         for widget in (uiWidget, adaptWidget):
             widget.setMRMLScene(slicer.mrmlScene)
         self.logic = CornSegmentationLogic()
-        self.setupStrip = SetupStrip(self.ui, self.requiredPackages, self.onSetupChanged)
+        self.setupStrip = SetupStrip(self.ui, self.requiredPackages, self.onSetupChanged, self.onReady)
         self.segment = CornSegmentPanel(self.ui, self.logic, self.setupStrip)
         self.adapt = CornAdaptPanel(self.adaptUi, self.logic, self.setupStrip, self.segment.use_model)
         self.ui.tabs.connect("currentChanged(int)", lambda index: self.onSetupChanged())
@@ -128,6 +128,7 @@ class CornSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def exit(self):
         """Called when the user goes to another module; a running job goes on."""
+        self.segment.leave()
 
     def requiredPackages(self):
         """Import names of the packages that the tab on screen needs."""
@@ -138,6 +139,15 @@ class CornSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Packages were installed, or another tab needs others."""
         for panel in self.panels:
             panel.refresh()
+
+    def onReady(self):
+        """Nothing is missing: the worker starts while the user still chooses."""
+        from MaskWhatMattersLib.bridge.jobs import warm_up_worker
+
+        self.segment.list_models()
+        self.segment.refresh()
+        if self.logic.getParameterNode().compute == "local":
+            warm_up_worker()
 
     def onSceneStartClose(self, caller, event):
         """The nodes are about to go: the job's monitor cancels it."""
@@ -171,7 +181,143 @@ class CornSegmentationLogic(ScriptedLoadableModuleLogic):
         return wrapper_of(super().getParameterNode(), CornSegmentationParameterNode)
 
     def shownVolume(self):
-        """The volume in the background of the red slice view, else the first scan of the scene, else None."""
-        from MaskWhatMattersLib.bridge.scene_views import shown_volume
+        """The scan in the background of the red slice view, else the first scan of the scene, else None."""
+        from MaskWhatMattersLib.bridge.scene_views import SCALAR_CLASSES, shown_volume
 
-        return shown_volume(slicer.mrmlScene)
+        return shown_volume(slicer.mrmlScene, SCALAR_CLASSES)
+
+    def segment(
+        self,
+        volumeNode,
+        wait=True,
+        model=None,
+        fieldOfView="auto",
+        *,
+        mirrored=False,
+        device="auto",
+        bodySurface=None,
+        replaceNan=False,
+        scheduler="",
+        consent=False,
+        tlsFiles=("", "", ""),
+        onEvent=None,
+        onTick=None,
+        onEnd=None,
+    ):
+        """Segment the left atrium of one scan or of several, and measure it.
+
+        Args:
+            volumeNode: vtkMRMLScalarVolumeNode, or a list of them; linear transforms above them are taken into account.
+            wait: Return when it is done; otherwise return at once.
+            model: Name or file of a model; None takes the one that comes with the extension. To name one that is for
+                research only is to acknowledge that.
+            fieldOfView: "auto", "crop" (around the heart) or "full" (the atrium is found first).
+            mirrored: Average over mirrored scans: slower, sometimes a little better.
+            device: "auto", "cpu", "cuda" or "mps".
+            bodySurface: Body surface of the patient, m2, for the indexed volume.
+            replaceNan: Give voxels without a number the darkest value instead of refusing the scan.
+            scheduler: Address of a Dask scheduler; empty computes here.
+            consent: Agreement to send voxels to `scheduler`.
+            tlsFiles: Paths of CA, certificate and key for a scheduler that is reached by tls://.
+            onEvent: Called with each event of the job.
+            onTick: Called with the elapsed seconds.
+            onEnd: Called with the run when it has ended.
+
+        Returns:
+            The nodes that were made or updated: segmentation and disagreement overlay of each scan; `measurements` has
+            their figures. With `wait=False` a run with `cancel()`, `done`, `nodes`, `rows`, `errors`. Of several scans,
+            those that fail are left out and told of in the log.
+
+        Raises:
+            InputError: Scan, model or address cannot be used; the message says what to do.
+            JobError: The job failed; `details` has the worker's last lines, `hint` what to do.
+            JobCancelledError: It was cancelled while this waited, for example because the scene was closed.
+        """
+        from MaskWhatMattersLib.bridge.corn_segment_run import start_segmentation
+
+        run = start_segmentation(
+            volumeNode,
+            model=model,
+            field_of_view=fieldOfView,
+            mirrored=mirrored,
+            device=device,
+            body_surface_m2=bodySurface,
+            replace_nan=replaceNan,
+            scheduler=scheduler,
+            consent=consent,
+            tls_files=tlsFiles,
+            callbacks={"on_event": onEvent, "on_tick": onTick, "on_end": onEnd},
+        )
+        return run.result() if wait else run
+
+    def measurements(self):
+        """Figures of every left atrium in the scene.
+
+        Returns:
+            `AtriumRow` of each: volume_node, segmentation, volume_ml, indexed_ml_m2, agreement, review,
+            review_reasons, model.
+        """
+        from MaskWhatMattersLib.bridge.corn_results import atrium_rows
+
+        return atrium_rows(slicer.mrmlScene)
+
+
+class CornSegmentationTest(ScriptedLoadableModuleTest):
+    """Self test: the whole path on a scan made here, with the model that comes with the extension."""
+
+    def runTest(self):
+        """Run every test in a fresh scene."""
+        for test in (self.test_scan_becomes_segmentation_and_figures, self.test_bad_volume_is_refused):
+            slicer.mrmlScene.Clear()
+            try:
+                test()
+            except unittest.SkipTest as reason:
+                self.delayDisplay(f"Skipped: {reason}")
+
+    def test_scan_becomes_segmentation_and_figures(self):
+        """A scan gets a segmentation on its own grid, with a volume and an agreement; a second run updates it."""
+        from MaskWhatMattersLib.bridge.corn_models import DEFAULT_MODEL, corn_models
+        from MaskWhatMattersLib.bridge.corn_segment_run import PACKAGES
+        from MaskWhatMattersLib.bridge.setup import missing_packages
+
+        missing = missing_packages(PACKAGES)
+        if missing:
+            self.skipTest(f"packages are not installed: {', '.join(missing)}")
+        if DEFAULT_MODEL not in [model.name for model in corn_models()]:
+            self.skipTest(f"the weights {DEFAULT_MODEL} are not there")
+        self.delayDisplay("Looking for the left atrium")
+        volumeNode = self._scan()
+        logic = CornSegmentationLogic()
+        nodes = logic.segment(volumeNode, fieldOfView="crop", bodySurface=2.0)
+        segmentation, overlay = nodes
+        self.assertEqual(segmentation.GetName(), "scan left atrium")
+        self.assertEqual(slicer.util.arrayFromVolume(overlay).shape, slicer.util.arrayFromVolume(volumeNode).shape)
+        (row,) = logic.measurements()
+        self.assertIs(row.segmentation, segmentation)
+        self.assertAlmostEqual(row.indexed_ml_m2, row.volume_ml / 2.0)
+        again = logic.segment(volumeNode, fieldOfView="crop")
+        self.assertEqual([node.GetID() for node in again], [node.GetID() for node in nodes])
+        self.delayDisplay("Found it")
+
+    def test_bad_volume_is_refused(self):
+        """A volume without voxels gives a clear message and no node."""
+        empty = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "empty")
+        before = slicer.mrmlScene.GetNumberOfNodes()
+        with self.assertRaisesRegex(ValueError, "has no voxels"):
+            CornSegmentationLogic().segment(empty)
+        self.assertEqual(slicer.mrmlScene.GetNumberOfNodes(), before)
+
+    def _scan(self):
+        import numpy as np
+
+        volumeNode = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "scan")
+        grid = np.ogrid[-1:1:40j, -1:1:64j, -1:1:64j]
+        ball = 400 * (sum(axis**2 for axis in grid) < 0.2)
+        noise = np.random.default_rng(0).normal(200, 20, (40, 64, 64))
+        slicer.util.updateVolumeFromArray(volumeNode, (noise + ball).astype(np.int16))
+        matrix = vtk.vtkMatrix4x4()
+        for axis, spacing in enumerate((-1.5, -1.5, 2.5)):
+            matrix.SetElement(axis, axis, spacing)
+        volumeNode.SetIJKToRASMatrix(matrix)
+        volumeNode.CreateDefaultDisplayNodes()
+        return volumeNode

@@ -1,4 +1,4 @@
-"""The relevance map as a coloured overlay: transparent where nothing matters, bright where it does."""
+"""Maps from 0 to 1 as coloured overlays: transparent where nothing matters, bright where it does."""
 
 from __future__ import annotations
 
@@ -44,32 +44,57 @@ def put_relevance(volume_node: Node, relevance: RelevanceMap) -> Node:
     Raises:
         GeometryError: The grid of the volume changed since it was asked about.
     """
-    shape = tuple(reversed(volume_node.GetImageData().GetDimensions())) if volume_node.GetImageData() else ()
-    if shape != relevance.volume.spatial_shape:
-        raise GeometryError(
-            f'The volume "{volume_node.GetName()}" changed while it was worked on: its grid is now {shape}, the answer '
-            f"has {relevance.volume.spatial_shape}. Press Apply again."
-        )
+    facts = {
+        "prompt": relevance.prompt,
+        "Score": f"{relevance.score:.4f}",
+        "Localizer": relevance.localizer,
+        "Model": relevance.model_version,
+        "Concept": relevance.concept,
+        "Threshold": relevance.threshold,
+    }
+    return put_overlay(volume_node, relevance.volume.array[0], facts, "relevance", f"{relevance.prompt} relevance")
+
+
+def put_overlay(volume_node: Node, array: Array, facts: dict[str, Any], kind: str, name: str) -> Node:
+    """Show a map as a scalar volume on the grid of its volume node; ours is updated, else one is added.
+
+    Args:
+        volume_node: The volume that the map was made for.
+        array: 0 to 1, [D, H, W].
+        facts: "prompt", and what else is to be written down ("Model").
+        kind: What `ownership` finds it by.
+        name: Of a new node.
+
+    Raises:
+        GeometryError: The grid of the volume changed since it was asked about.
+    """
+    require_same_grid(volume_node, array.shape)
+    facts = dict(facts)
+    prompt = facts.pop("prompt")
     scene = volume_node.GetScene()
-    node = ownership.find_ours(volume_node, "relevance", relevance.prompt)
+    node = ownership.find_ours(volume_node, kind, prompt)
     if node is None:
-        node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", unique_name(scene, f"{relevance.prompt} relevance"))
+        node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", unique_name(scene, name))
     _style(node)  # before there are voxels, or the display node would look for a window in them
-    set_voxels(node, relevance.volume.array[0], local_affine(volume_node))
-    ownership.mark_as_ours(
-        node,
-        "relevance",
-        relevance.prompt,
-        volume_node,
-        Score=f"{relevance.score:.4f}",
-        Localizer=relevance.localizer,
-        Model=relevance.model_version,
-        Concept=relevance.concept,
-        Threshold=relevance.threshold,
-    )
+    set_voxels(node, array, local_affine(volume_node))
+    ownership.mark_as_ours(node, kind, prompt, volume_node, **facts)
     follow_transform(node, volume_node)
     place_beside(node, volume_node)
     return node
+
+
+def require_same_grid(volume_node: Node, shape: tuple[int, ...]) -> None:
+    """Refuse an answer for a volume whose grid changed meanwhile.
+
+    Raises:
+        GeometryError: It did.
+    """
+    found = tuple(reversed(volume_node.GetImageData().GetDimensions())) if volume_node.GetImageData() else ()
+    if found != tuple(shape):
+        raise GeometryError(
+            f'The volume "{volume_node.GetName()}" changed while it was worked on: its grid is now {found}, the answer '
+            f"has {tuple(shape)}. Press Apply again."
+        )
 
 
 def relevance_array(node: Node) -> Array:

@@ -1,7 +1,7 @@
-"""Which nodes are ours: made by this extension for one prompt on one volume, and free to be updated by it.
+"""Which nodes are ours: made by this extension for one question about one volume, and free to be updated by it.
 
-A node that the user makes, renames or edits is never overwritten. What we made for the same prompt on the same volume
-is updated, so that asking again does not pile up nodes.
+A node that the user makes, renames or edits is never overwritten. What we made for the same question on the same volume
+is updated, so that asking again does not pile up nodes. The question is a prompt, or what a module always looks for.
 """
 
 from __future__ import annotations
@@ -18,6 +18,12 @@ _KIND = "MaskWhatMatters.Kind"
 _PROMPT = "MaskWhatMatters.Prompt"
 _FINGERPRINT = "MaskWhatMatters.Fingerprint"
 _INPUT_ROLE = "MaskWhatMatters.Input"
+_CLASSES = {  # what a node of each kind is
+    "relevance": "vtkMRMLScalarVolumeNode",
+    "mask": "vtkMRMLSegmentationNode",
+    "atrium": "vtkMRMLSegmentationNode",
+    "disagreement": "vtkMRMLScalarVolumeNode",
+}
 
 
 def mark_as_ours(node: Node, kind: str, prompt: str, volume_node: Node, **facts: Any) -> None:
@@ -45,14 +51,20 @@ def find_ours(volume_node: Node, kind: str, prompt: str) -> Node | None:
 
 def our_nodes(volume_node: Node, kind: str) -> list[Node]:
     """All nodes of a kind that we made for a volume."""
-    class_name = {"relevance": "vtkMRMLScalarVolumeNode", "mask": "vtkMRMLSegmentationNode"}[kind]
-    scene = volume_node.GetScene()
+    nodes = nodes_of_kind(volume_node.GetScene(), kind)
+    return [node for node in nodes if node.GetNodeReferenceID(_INPUT_ROLE) == volume_node.GetID()]
+
+
+def nodes_of_kind(scene: Any, kind: str) -> list[Node]:
+    """All nodes of a kind that we made, whatever the volume; oldest first."""
+    class_name = _CLASSES[kind]
     nodes = [scene.GetNthNodeByClass(index, class_name) for index in range(scene.GetNumberOfNodesByClass(class_name))]
-    return [
-        node
-        for node in nodes
-        if node.GetAttribute(_KIND) == kind and node.GetNodeReferenceID(_INPUT_ROLE) == volume_node.GetID()
-    ]
+    return [node for node in nodes if node.GetAttribute(_KIND) == kind]
+
+
+def input_of(node: Node) -> Node | None:
+    """The volume that a node of ours was made for; None when it is gone."""
+    return node.GetNodeReference(_INPUT_ROLE)
 
 
 def is_ours(node: Node | None) -> bool:

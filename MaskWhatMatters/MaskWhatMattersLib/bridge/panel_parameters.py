@@ -22,11 +22,18 @@ class PanelParameters:
         combos: Combo box of each parameter that is one entry's data.
         selectors: Node selector of each parameter that is a node.
         on_change: Called after any parameter changed.
+        correct: Called with name and node when a selector chose one by itself, its own being gone; gives a better one.
     """
 
     def __init__(
-        self, ui: Any, combos: Mapping[str, Any], selectors: Mapping[str, Any], on_change: Callable[[], None]
+        self,
+        ui: Any,
+        combos: Mapping[str, Any],
+        selectors: Mapping[str, Any],
+        on_change: Callable[[], None],
+        correct: Callable[[str, Any], Any] = lambda name, node: node,
     ) -> None:
+        self._correct = correct
         self._ui, self._combos, self._selectors, self._on_change = ui, dict(combos), dict(selectors), on_change
         self._binding: Any = None
         self._observer: Any = None
@@ -75,6 +82,15 @@ class PanelParameters:
         finally:
             self._is_showing = False
 
+    @contextmanager
+    def writing_nothing(self) -> Iterator[None]:
+        """Block in which widgets may change without a parameter being written, as when a list is filled."""
+        before, self._is_showing = self._is_showing, True
+        try:
+            yield
+        finally:
+            self._is_showing = before
+
     @property
     def is_showing(self) -> bool:
         """Whether the widgets just follow the parameters."""
@@ -88,4 +104,10 @@ class PanelParameters:
         combo.connect("currentIndexChanged(int)", lambda index: self.store(name, combo.itemData(index)))
 
     def _connect_selector(self, name: str, selector: Any) -> None:
-        selector.connect("currentNodeChanged(vtkMRMLNode*)", lambda node: self.store(name, selector.currentNode()))
+        def on_node(_node: Any) -> None:
+            node = selector.currentNode()
+            if self.node is not None and getattr(self.node, name) is None:
+                node = self._correct(name, node)
+            self.store(name, node)
+
+        selector.connect("currentNodeChanged(vtkMRMLNode*)", on_node)

@@ -12,16 +12,45 @@ VOLUME_CLASSES = ("vtkMRMLScalarVolumeNode", "vtkMRMLVectorVolumeNode")
 """Nodes that can be asked about: scans, and pictures, which Slicer reads as colours even where they are grey."""
 
 
-def shown_volume(scene: Any) -> Any:
+SCALAR_CLASSES = ("vtkMRMLScalarVolumeNode",)
+"""Nodes that can be segmented: scans, and no label maps, whose class is made from the same one."""
+
+
+def shown_volume(scene: Any, classes: tuple[str, ...] = VOLUME_CLASSES) -> Any:
     """The scan in the background of the red slice view, else the first scan of the scene, else None."""
     red = scene.GetNodeByID("vtkMRMLSliceCompositeNodeRed")
     shown = scene.GetNodeByID(red.GetBackgroundVolumeID() or "") if red is not None else None
-    if _is_scan(shown):
+    if _is_scan(shown, classes):
         return shown
     count = scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode")  # with the classes made from it
     nodes = [scene.GetNthNodeByClass(index, "vtkMRMLScalarVolumeNode") for index in range(count)]
-    scans = [node for node in nodes if _is_scan(node)]
-    return min(scans, key=lambda node: VOLUME_CLASSES.index(node.GetClassName()), default=None)
+    scans = [node for node in nodes if _is_scan(node, classes)]
+    return min(scans, key=lambda node: classes.index(node.GetClassName()), default=None)
+
+
+def scalar_scans(scene: Any) -> list[Any]:
+    """Scans of the scene with one value per voxel, in the order in which they were loaded; our overlays are none."""
+    count = scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode")  # with the classes made from it
+    nodes = [scene.GetNthNodeByClass(index, "vtkMRMLScalarVolumeNode") for index in range(count)]
+    return [node for node in nodes if _is_scan(node, SCALAR_CLASSES)]
+
+
+def scans_of_study(volume_node: Any) -> tuple[list[Any], str]:
+    """Scans in the same study of the subject hierarchy, and the study's name; without a study all scans, and "".
+
+    Args:
+        volume_node: One of the scans.
+    """
+    scans = scalar_scans(volume_node.GetScene())
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(volume_node.GetScene())
+    level = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMLevelStudy()
+    study = hierarchy.GetItemAncestorAtLevel(hierarchy.GetItemByDataNode(volume_node), level)
+    if not study:
+        return scans, ""
+    inside = [
+        one for one in scans if hierarchy.GetItemAncestorAtLevel(hierarchy.GetItemByDataNode(one), level) == study
+    ]
+    return inside, str(hierarchy.GetItemName(study))
 
 
 def fit_slice_views() -> None:
@@ -30,5 +59,5 @@ def fit_slice_views() -> None:
         slicer.util.resetSliceViews()
 
 
-def _is_scan(node: Any) -> bool:
-    return node is not None and node.GetClassName() in VOLUME_CLASSES and not ownership.is_ours(node)
+def _is_scan(node: Any, classes: tuple[str, ...]) -> bool:
+    return node is not None and node.GetClassName() in classes and not ownership.is_ours(node)

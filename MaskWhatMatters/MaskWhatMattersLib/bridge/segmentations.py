@@ -30,29 +30,40 @@ _FILL_OPACITY = 0.15  # the overlay shows the inside; the segment shows where it
 
 
 def put_mask(
-    volume_node: Node, mask: Array, relevance_facts: dict[str, Any], color: Color, terminology: str | None = None
+    volume_node: Node,
+    mask: Array,
+    facts: dict[str, Any],
+    color: Color,
+    terminology: str | None = None,
+    *,
+    kind: str = "mask",
+    name: str | None = None,
+    segment_name: str | None = None,
 ) -> Node:
-    """Show a mask as the segmentation of a prompt; ours is updated unless the user edited it, else one is added.
+    """Show a mask as a segmentation; ours for the same prompt is updated unless the user edited it, else one is added.
 
     Args:
         volume_node: Input volume; its geometry and parent transform are used.
         mask: Truth values or 0/1, [D, H, W].
-        relevance_facts: "prompt", and what else is to be written down ("Model", "Localizer", "Concept").
+        facts: "prompt", and what else is to be written down ("Model", "Localizer", "Concept").
         color: Red, green, blue in 0..1.
         terminology: Tag as Slicer stores it, from `terminology_tag`.
+        kind: What `ownership` finds it by.
+        name: Of a new node; the prompt when None.
+        segment_name: Of its segment; the prompt when None.
     """
-    facts = dict(relevance_facts)
+    facts = dict(facts)
     prompt = facts.pop("prompt")
-    node = ownership.find_ours(volume_node, "mask", prompt)
+    node = ownership.find_ours(volume_node, kind, prompt)
     if node is not None and not is_as_we_left_it(node):
         ownership.release(node)
         node = None
     if node is None:
-        node = _new_segmentation(volume_node, prompt, color, terminology)
+        node = _new_segmentation(volume_node, name or prompt, segment_name or prompt, color, terminology)
     segment_id = node.GetSegmentation().GetNthSegmentID(0)
     write_segment(node, segment_id, mask, local_affine(volume_node))
     node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
-    ownership.mark_as_ours(node, "mask", prompt, volume_node, **facts)
+    ownership.mark_as_ours(node, kind, prompt, volume_node, **facts)
     ownership.remember(node, mask)
     _written[node.GetID()] = _last_change(node)
     follow_transform(node, volume_node)
@@ -164,13 +175,13 @@ def _last_change(node: Node) -> int:
     return int(labels.GetMTime()) if labels else 0
 
 
-def _new_segmentation(volume_node: Node, prompt: str, color: Color, terminology: str | None) -> Node:
+def _new_segmentation(volume_node: Node, name: str, segment_name: str, color: Color, terminology: str | None) -> Node:
     scene = volume_node.GetScene()
-    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", unique_name(scene, prompt))
+    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", unique_name(scene, name))
     node.CreateDefaultDisplayNodes()
     node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
     segment = slicer.vtkSegment()
-    segment.SetName(prompt)
+    segment.SetName(segment_name)
     segment.SetColor(*color)
     if terminology:
         segment.SetTag(segment.GetTerminologyEntryTagName(), terminology)

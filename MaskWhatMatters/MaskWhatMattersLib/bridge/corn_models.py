@@ -1,0 +1,90 @@
+"""The models for the left atrium that the user can choose: bundled ones, and those in the user's folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slicer.i18n import tr as _
+
+if TYPE_CHECKING:
+    from MaskWhatMattersLib.models import ModelCard
+
+ARCHITECTURE = "corn-vnet-pair"
+DEFAULT_MODEL = "left-atrium"
+
+
+@dataclass(frozen=True)
+class CornModel:
+    """One model as the list shows it.
+
+    Attributes:
+        name: What the job takes.
+        title: One line: name, version, Dice.
+        description: What it learned from, how it was measured, its licence.
+        needs_acknowledgement: Whether its weights are for research only.
+        path: The .safetensors file.
+    """
+
+    name: str
+    title: str
+    description: str
+    needs_acknowledgement: bool
+    path: Path
+
+
+def corn_models() -> list[CornModel]:
+    """Models of this kind on this computer, the default first; none while the packages to read them are missing."""
+    try:
+        from MaskWhatMattersLib.errors import ModelFileError
+        from MaskWhatMattersLib.models import list_models, read_card
+    except ImportError:
+        return []
+    models = []
+    for entry in list_models():
+        if entry.path is None:
+            continue
+        try:
+            card = read_card(entry.path)
+        except ModelFileError:
+            continue  # Check setup tells about broken cards
+        if card.architecture == ARCHITECTURE:
+            models.append(_describe(entry.name, entry.path, card))
+    return sorted(models, key=lambda model: model.name != DEFAULT_MODEL)
+
+
+def model_of_file(path: str) -> CornModel | None:
+    """The model in a file; None when there is none, or its card cannot be read: the job says then what is wrong."""
+    try:
+        from MaskWhatMattersLib.errors import ModelFileError
+        from MaskWhatMattersLib.models import read_card
+    except ImportError:
+        return None
+    file = Path(path)
+    if file.suffix != ".safetensors" or not file.is_file():
+        return None
+    try:
+        card = read_card(file)
+    except ModelFileError:
+        return None
+    return _describe(card.name, file, card)
+
+
+def _describe(name: str, path: Path, card: ModelCard) -> CornModel:
+    dice = next((metric for metric in card.metrics if metric.name.lower().startswith("dice")), None)
+    title = f"{name} {card.version}"
+    parts = []
+    if dice is not None:
+        title = _("{title} (Dice {dice:.3f})").format(title=title, dice=dice.value)
+        parts.append(_("Dice {dice:.3f} on {protocol}.").format(dice=dice.value, protocol=dice.protocol.rstrip(".")))
+    else:
+        parts.append(_("Not measured."))
+    trained = ", ".join(
+        _("{name} ({cases} scans)").format(name=data.name, cases=data.cases) if data.cases else data.name
+        for data in card.training_data
+    )
+    if trained:
+        parts.append(_("Trained on {data}.").format(data=trained))
+    parts.append(_("Licence: {licence}.").format(licence=card.licence.rstrip(".")))
+    return CornModel(name, title, " ".join(parts), card.research_only, path)
