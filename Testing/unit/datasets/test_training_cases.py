@@ -135,7 +135,12 @@ def test_all_problems_of_the_names_come_at_once(data):
     (data / "labels" / "scan1.nii.gz").unlink()
     with pytest.raises(InputError) as refused:
         find(data, ("scan1", "skan2"), validation=("scan77",))
-    for said in ("without an image of the same name: scam9", "skan2 (did you mean scan2?)", "label map: scan1", "scan77"):
+    for said in (
+        "without an image of the same name: scam9",
+        "skan2 (did you mean scan2?)",
+        "label map: scan1",
+        "scan77",
+    ):
         assert said in str(refused.value)
 
 
