@@ -37,9 +37,16 @@ class CornTrainingConfig(BaseModel):
     learning_rate: float = Field(0.01, gt=0, description="Of stochastic gradient descent.")
     momentum: float = Field(0.9, ge=0, lt=1, description="Of stochastic gradient descent.")
     weight_decay: float = Field(1e-4, ge=0, description="L2 penalty.")
-    schedule: Literal["constant", "poly"] = Field("constant", description="Learning rate over the steps.")
+    schedule: Literal["auto", "constant", "poly"] = Field(
+        "auto", description="Learning rate over the steps; auto: poly with the accuracy layer, else constant."
+    )
     warmup: int = Field(0, ge=0, description="Steps over which the learning rate grows to its value.")
-    average: float = Field(0.0, ge=0, lt=1, description="Decay of averaged weights, validated and kept; 0: off.")
+    average: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="Decay of averaged weights, validated and kept; 0: off; None: the accuracy layer's.",
+    )
     seed: int = Field(1337, ge=0, description="Of everything random.")
     log_every: int = Field(10, ge=1, description="Steps between lines of the log.")
     validate_every: int = Field(500, ge=0, description="Steps between validations; 0: never.")
@@ -47,11 +54,26 @@ class CornTrainingConfig(BaseModel):
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 on a GPU, fp32 elsewhere.")
     compile: bool = Field(False, description="Compile the networks; the first step takes minutes.")
     channels_last: bool = Field(True, description="Memory layout that convolutions read faster.")
+    tensorboard: bool = Field(False, description="Write the curves for TensorBoard too.")
 
     @property
     def uses_unlabelled(self) -> bool:
         """Whether the method learns from scans without labels."""
         return self.mode != "supervised"
+
+    @property
+    def decay(self) -> float:
+        """Decay of the averaged weights that are kept; 0 keeps the weights as trained."""
+        if self.average is not None:
+            return self.average
+        return self.losses.accuracy.average if self.accuracy_layer else 0.0
+
+    @property
+    def course(self) -> Literal["constant", "poly"]:
+        """Learning rate over the steps."""
+        if self.schedule == "auto":
+            return "poly" if self.accuracy_layer else "constant"
+        return self.schedule
 
     @model_validator(mode="after")
     def the_patch_fits_the_network(self) -> CornTrainingConfig:

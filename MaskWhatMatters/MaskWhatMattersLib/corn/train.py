@@ -2,36 +2,42 @@
 
 from __future__ import annotations
 
-import math
-import time
+import pickle
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
-from torch.nn import functional
 
 from MaskWhatMattersLib.corn.batch import CornBatch
 from MaskWhatMattersLib.corn.config import CornTrainingConfig
 from MaskWhatMattersLib.corn.network import CornNetwork
-from MaskWhatMattersLib.corn.objectives import Losses, Objective, make_objective
-from MaskWhatMattersLib.corn.preprocessing import normalise, prepare_label_map, prepare_scan
-from MaskWhatMattersLib.datasets.device_scans import DeviceScans
-from MaskWhatMattersLib.datasets.training_cases import CornCases, TrainingCase, read_case
+from MaskWhatMattersLib.corn.objectives import Losses, make_objective
+from MaskWhatMattersLib.corn.training_scans import CornScans
+from MaskWhatMattersLib.corn.validation import validate
+from MaskWhatMattersLib.datasets.training_cases import CornCases
 from MaskWhatMattersLib.errors import InputError, JobCancelledError
 from MaskWhatMattersLib.networks.devices import torch_device
 from MaskWhatMattersLib.progress import Progress, SilentProgress
 from MaskWhatMattersLib.training.engine import (
+    CHECKPOINT,
     AveragedWeights,
-    append_log,
+    OutOfMemoryLadder,
+    Rung,
+    TrainingLog,
     due,
+    estimate_resources,
+    format_point,
     load_checkpoint,
+    make_fabric,
+    prepare_network,
     save_checkpoint,
-    step_seed,
+    schedule_factor,
+    seed_step,
+    set_learning_rate,
 )
-
-_TIMED_STEPS = 3
 
 
 class CornTraining(nn.Module):
@@ -40,7 +46,14 @@ class CornTraining(nn.Module):
     def __init__(self, config: CornTrainingConfig, labelled_scans: int) -> None:
         super().__init__()
         self.network = CornNetwork(config.network)
-        self.objective: Objective = make_objective(config, labelled_scans)
+        self.objective = make_objective(
+            config.mode,
+            config.network,
+            config.losses,
+            labelled_scans,
+            accuracy_layer=config.accuracy_layer,
+            seed=config.seed,
+        )
 
     def forward(self, batch: CornBatch, step: int) -> Losses:
         """Losses of a batch."""
@@ -48,34 +61,12 @@ class CornTraining(nn.Module):
         return losses
 
 
-class CornScans:
-    """Scans of one training on its device: the labelled first, then the unlabelled."""
+@dataclass(frozen=True)
+class Means:
+    """With what a training is tried: the first choice, and what is left when memory runs out."""
 
-    def __init__(self, config: CornTrainingConfig, cases: CornCases, progress: Progress, device: torch.device) -> None:
-        unlabelled = cases.unlabelled if config.uses_unlabelled else ()
-        if config.uses_unlabelled and not unlabelled:
-            raise InputError(
-                f"The mode {config.mode!r} learns from unlabelled scans too; found none. Add some, or use the mode "
-                "'supervised'."
-            )
-        progress.stage("Reading scans", len(cases.labelled) + len(unlabelled) + len(cases.validation))
-        self.config = config
-        self.labelled = _load(cases.labelled, config, progress, device)
-        self.unlabelled = _load(unlabelled, config, progress, device)
-        self.validation = _load(cases.validation, config, progress, device)
-
-    def batch(self, seed: int) -> CornBatch:
-        """The batch that belongs to a seed; no scan twice in it where there are enough."""
-        config = self.config
-        generator = torch.Generator().manual_seed(seed)
-        labelled = _choose(len(self.labelled), config.labelled_per_batch, generator)
-        known = self.labelled.patches(labelled, config.patch_size, config.augment, seed)
-        images, scan_ids = [known.images], list(labelled)
-        if config.uses_unlabelled:
-            unlabelled = _choose(len(self.unlabelled), config.unlabelled_per_batch, generator)
-            images += [self.unlabelled.patches(unlabelled, config.patch_size, config.augment, seed + 1).images]
-            scan_ids += [len(self.labelled) + index for index in unlabelled]
-        return CornBatch(torch.cat(images), known.labels, torch.tensor(scan_ids, device=known.images.device))
+    device: str
+    recomputes: bool = False
 
 
 def train(
@@ -89,32 +80,51 @@ def train(
 ) -> CornNetwork:
     """Train, resuming where the folder left off.
 
+    Where memory runs out, features are recomputed instead of kept, and at last the processor does the work; each try
+    goes on from the last checkpoint.
+
     Args:
         config: Settings.
         cases: Labelled, unlabelled and validation scans.
         folder: Gets the checkpoint and log.csv.
-        progress: Told of every step; a cancel keeps the last step as a checkpoint.
+        progress: Told of every step, and of every point of the curves as a log line that `parse_point` reads.
         device: "auto", "cpu" or "cuda".
         start: Weights to start from, as of `CornNetwork.state_dict()`.
 
     Returns:
-        The network with its final weights (averaged ones if `config.average`), in eval mode.
+        The network on the processor with its final weights (averaged ones where `config.decay` is not 0), in eval mode.
 
     Raises:
         InputError: Scans or settings that cannot be used, or a checkpoint that was made with other settings.
         JobCancelledError: The user asked to stop; the checkpoint holds every step done.
+        JobError: Memory ran out in every way.
     """
     progress = progress or SilentProgress()
-    fabric = Fabric(accelerator=device, devices=1, precision=_precision(config, device))
+    rungs = [Rung("everything kept", Means(device)), Rung("features recomputed", Means(device, recomputes=True))]
+    if torch_device(device).type != "cpu":
+        rungs.append(Rung("the processor", Means("cpu")))
+    ladder = OutOfMemoryLadder(rungs, progress)
+    return ladder.run(lambda means: _train(config, cases, folder, progress, means, start))
+
+
+def _train(
+    config: CornTrainingConfig,
+    cases: CornCases,
+    folder: Path,
+    progress: Progress,
+    means: Means,
+    start: dict[str, Tensor] | None,
+) -> CornNetwork:
+    fabric = make_fabric(means.device, config.precision)
     fabric.seed_everything(config.seed, verbose=False)
     scans = CornScans(config, cases, progress, fabric.device)
-    training = CornTraining(config, len(scans.labelled))
-    if start is not None:
-        training.network.load_state_dict(start)
+    training = CornTraining(config, len(scans.labelled)).to(fabric.device)
     network = training.network
-    averaged = AveragedWeights(network.to(fabric.device), config.average)
-    if config.channels_last and config.network.spatial_dims == 3:
-        network.to(memory_format=torch.channels_last_3d)
+    if start is not None:
+        network.load_state_dict(start)
+    network.main.recomputes = network.auxiliary.recomputes = means.recomputes
+    prepare_network(network, channels_last=config.channels_last, compile=config.compile)
+    averaged = AveragedWeights(network, config.decay) if config.decay else None
     optimizer = torch.optim.SGD(
         [weight for weight in training.parameters() if weight.requires_grad],
         lr=config.learning_rate,
@@ -122,121 +132,91 @@ def train(
         weight_decay=config.weight_decay,
     )
     module, optimizer = fabric.setup(training, optimizer)
-    state: dict[str, Any] = {
-        "module": module,
-        "optimizer": optimizer,
-        "averaged": averaged,
-        "step": 0,
-        "steps": config.steps,
-        "seconds": 0.0,
-        "config": config.model_dump(mode="json"),
-    }
+    state: dict[str, Any] = {"module": module, "optimizer": optimizer, "step": 0, "steps": 0}
+    state["config"] = config.model_dump(mode="json")
+    if averaged is not None:
+        state["averaged"] = averaged
     load_checkpoint(fabric, state, folder)
-    progress.stage("Training", total=state["steps"] - state["step"])
     module.train()
-    began = time.monotonic() - state["seconds"]
+    if not state["steps"]:
+        state["steps"] = _steps(config, fabric, module, training, scans, progress)
+    log = TrainingLog(folder, state["step"], tensorboard=config.tensorboard, active=fabric.is_global_zero)
+    progress.stage("Training", total=state["steps"] - state["step"])
     try:
         while state["step"] < state["steps"]:
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(config, state["step"], state["steps"])
-            batch = scans.batch(step_seed(config.seed, fabric.global_rank, state["step"]))
-            losses = module(batch, state["step"])
+            seed = seed_step(config.seed, fabric.global_rank, state["step"])
+            factor = schedule_factor(config.course, state["step"], total=state["steps"], warmup=config.warmup)
+            set_learning_rate(optimizer, config.learning_rate * factor)
+            losses = module(scans.batch(seed), state["step"])
             fabric.backward(losses.total)
             optimizer.step()
             optimizer.zero_grad()
             state["step"] += 1
-            state["seconds"] = time.monotonic() - began
             training.objective.after_step(network, state["step"])
-            averaged.update(network, state["step"])
+            if averaged is not None:
+                averaged.update(network, state["step"])
+
             is_last = state["step"] == state["steps"]
-            if config.minutes is not None and state["step"] == _TIMED_STEPS:
-                state["steps"] = steps_that_fit(config, state["seconds"] / _TIMED_STEPS)
-                progress.stage("Training", total=state["steps"] - state["step"])
+            point: dict[str, float] = {}
             if due(state["step"], config.log_every) or is_last:
-                parts = {name: float(value) for name, value in losses.parts.items()}
-                append_log(folder, {"step": state["step"], "loss": float(losses.total.detach()), **parts})
+                point = {"loss": float(losses.total.detach())}
+                point |= {name: float(value) for name, value in losses.parts.items()}
             if due(state["step"], config.validate_every) or is_last:
-                scores = validate(network, averaged if config.average else None, scans.validation, config)
-                progress.log(f"step {state['step']}: {scores}")
+                point |= validate(network, averaged, scans.validation)
+            if point:
+                log.write(state["step"], point)
+                progress.log(format_point(state["step"], **point))
             if due(state["step"], config.save_every) or is_last:
                 save_checkpoint(fabric, state, folder)
-            progress.step(message=f"loss {float(losses.total.detach()):.3f}")
+            progress.step()
     except JobCancelledError:
         save_checkpoint(fabric, state, folder)
         raise
-    if config.average:
-        network.load_state_dict(averaged.state_dict())
-    return network.eval()
-
-
-def learning_rate(config: CornTrainingConfig, step: int, steps: int) -> float:
-    """Learning rate of a step: linear warm-up, then constant or the polynomial (1 - step/steps)^0.9."""
-    factor = min(1.0, (step + 1) / (config.warmup + 1))
-    if config.schedule == "poly":
-        factor *= (1 - step / steps) ** 0.9
-    return config.learning_rate * factor
-
-
-def steps_that_fit(config: CornTrainingConfig, step_s: float) -> int:
-    """Steps for the budget in minutes, at most `config.steps`."""
-    minutes = math.inf if config.minutes is None else config.minutes
-    return max(_TIMED_STEPS, int(min(config.steps, 60 * minutes / step_s)))
-
-
-@torch.inference_mode()
-def validate(
-    network: CornNetwork, averaged: AveragedWeights | None, scans: DeviceScans, config: CornTrainingConfig
-) -> dict[str, float]:
-    """Mean Dice of both branches over whole scans at the training's resolution; empty where there is none."""
-    if not len(scans):
-        return {}
-    trained = {name: value.clone() for name, value in network.state_dict().items()}
+    finally:
+        log.close()
     if averaged is not None:
         network.load_state_dict(averaged.state_dict())
-    network.eval()
-    scores: dict[str, list[float]] = {"dice": [], "dice_auxiliary": []}
-    for scan, truth in zip(scans.scans, scans.label_maps, strict=True):
-        if truth is None:
-            continue
-        output = network(_padded(normalise(scan), config.network.divisor)[None, None])
-        inside = tuple(slice(0, side) for side in scan.shape)
-        for name, branch in zip(scores, output, strict=True):
-            predicted = branch.logits[0].argmax(0)[inside] > 0
-            together = predicted.sum() + (truth > 0).sum()
-            scores[name].append(float(2 * (predicted & (truth > 0)).sum() / together.clamp(min=1)))
-    network.load_state_dict(trained)
-    network.train()
-    return {name: sum(values) / len(values) for name, values in scores.items() if values}
+    return network.cpu().eval()
 
 
-def _padded(image: Tensor, divisor: int) -> Tensor:
-    """Zeros at the far end of each axis, up to a multiple of the divisor."""
-    missing = [-side % divisor for side in reversed(image.shape)]
-    return functional.pad(image, [pad for side in missing for pad in (0, side)])
+def _steps(
+    config: CornTrainingConfig,
+    fabric: Fabric,
+    module: nn.Module,
+    training: CornTraining,
+    scans: CornScans,
+    progress: Progress,
+) -> int:
+    """Measure a step, say what the training needs, and how many steps fit into the budget."""
+    progress.stage("Measuring a step")
+    batch = scans.batch(config.seed)
+    step = lambda: fabric.backward(module(batch, config.steps).total)  # noqa: E731 - with every loss ramped up
+    estimate = estimate_resources(step, steps=config.steps, device=fabric.device, modules=(training,))
+    steps = config.steps if config.minutes is None else min(config.steps, estimate.steps_within(config.minutes))
+    steps = int(fabric.broadcast(steps))
+    estimate = replace(estimate, steps=steps)
+    progress.log(f"{steps} steps of {estimate.step_s:.2g} s: {estimate.words()}.")
+    return steps
 
 
-def _load(
-    cases: tuple[TrainingCase, ...], config: CornTrainingConfig, progress: Progress, device: torch.device
-) -> DeviceScans:
-    scans: list[Tensor] = []
-    label_maps: list[Tensor | None] = []
-    for case in cases:
-        volume, labels = read_case(case)
-        scan = prepare_scan(volume, config.preprocessing)
-        truth = None if labels is None else prepare_label_map(labels, scan, config.preprocessing)
-        scans.append(torch.from_numpy(scan.array[0]))
-        label_maps.append(None if truth is None else torch.from_numpy(truth.array[0]))
-        progress.step()
-    return DeviceScans(scans, label_maps, device)
+def trained_network(folder: Path) -> tuple[CornNetwork, CornTrainingConfig, int]:
+    """The network of a folder's last checkpoint in eval mode, its settings, and the steps done.
 
-
-def _choose(count: int, wanted: int, generator: torch.Generator) -> list[int]:
-    """Indices without repetition, or with as little as possible."""
-    rounds = [torch.randperm(count, generator=generator) for _ in range(-(-wanted // count))]
-    return [int(index) for index in torch.cat(rounds)[:wanted]]
-
-
-def _precision(config: CornTrainingConfig, device: str) -> Any:
-    on_gpu = torch_device(device).type == "cuda"
-    wanted = ("bf16" if on_gpu else "fp32") if config.precision == "auto" else config.precision
-    return {"bf16": "bf16-mixed", "fp32": "32-true"}[wanted]
+    Raises:
+        InputError: There is no checkpoint, or it is damaged.
+    """
+    file = folder / CHECKPOINT
+    if not file.is_file():
+        raise InputError(f"There is no checkpoint in {folder} yet, so there is no model. Train for longer.")
+    try:
+        stored = torch.load(file, map_location="cpu", weights_only=True)
+        config = CornTrainingConfig.model_validate(stored["config"])
+        network = CornNetwork(config.network)
+        prefix = "network."
+        weights = stored.get("averaged") or {
+            name.removeprefix(prefix): value for name, value in stored["module"].items() if name.startswith(prefix)
+        }
+        network.load_state_dict(weights)
+    except (OSError, RuntimeError, KeyError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        raise InputError(f"{file} cannot be read ({type(error).__name__}): it is damaged or no checkpoint.") from error
+    return network.eval(), config, int(stored["step"])
