@@ -30,7 +30,7 @@ def dice(prediction: NDArray[Any], truth: NDArray[Any]) -> float:
     """
     prediction, truth = as_masks(prediction, truth)
     voxels = np.count_nonzero(prediction) + np.count_nonzero(truth)
-    return 2 * np.count_nonzero(prediction & truth) / voxels if voxels else float("nan")
+    return float(2 * np.count_nonzero(prediction & truth) / voxels) if voxels else float("nan")
 
 
 def jaccard(prediction: NDArray[Any], truth: NDArray[Any]) -> float:
@@ -41,7 +41,7 @@ def jaccard(prediction: NDArray[Any], truth: NDArray[Any]) -> float:
     """
     prediction, truth = as_masks(prediction, truth)
     voxels = np.count_nonzero(prediction | truth)
-    return np.count_nonzero(prediction & truth) / voxels if voxels else float("nan")
+    return float(np.count_nonzero(prediction & truth) / voxels) if voxels else float("nan")
 
 
 def as_masks(prediction: NDArray[Any], truth: NDArray[Any]) -> tuple[Mask, Mask]:
