@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from MaskWhatMattersLib.corn.predict import segment_left_atrium as segment_left_atrium
     from MaskWhatMattersLib.relevance import localize as localize
     from MaskWhatMattersLib.volumes import read_volume as read_volume
     from MaskWhatMattersLib.volumes import write_volume as write_volume
@@ -18,10 +19,11 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "localize": "MaskWhatMattersLib.relevance",
     "read_volume": "MaskWhatMattersLib.volumes",
+    "segment_left_atrium": "MaskWhatMattersLib.corn.predict",
     "write_volume": "MaskWhatMattersLib.volumes",
 }
 
-__all__ = ["__version__", "localize", "read_volume", "write_volume"]
+__all__ = ["__version__", "localize", "read_volume", "segment_left_atrium", "write_volume"]
 
 
 def __getattr__(name: str) -> Any:
