@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -21,6 +20,7 @@ from MaskWhatMattersLib.corn.cards import LABELS
 from MaskWhatMattersLib.corn.config import CornTrainingConfig
 from MaskWhatMattersLib.corn.network import ARCHITECTURE
 from MaskWhatMattersLib.corn.train import trained_network
+from MaskWhatMattersLib.corn.training_result import TrainedModel as TrainedModel
 from MaskWhatMattersLib.datasets.training_cases import CornCases
 from MaskWhatMattersLib.errors import InputError
 from MaskWhatMattersLib.models import BUNDLED_FOLDER, Metric, ModelCard, TrainingData, save_model
@@ -40,25 +40,6 @@ class _Run(BaseModel):
     cases: str
     validation_cases: int
     card: ModelCard
-
-
-@dataclass(frozen=True)
-class TrainedModel:
-    """What a training left.
-
-    Attributes:
-        path: The model file; its card lies beside it.
-        name: Of the model.
-        steps: Optimizer steps done, over all sessions.
-        validation_dice: Last mean Dice over the validation scans, 0 to 1; None without such scans.
-        validation_cases: Number of those scans.
-    """
-
-    path: Path
-    name: str
-    steps: int
-    validation_dice: float | None
-    validation_cases: int
 
 
 def free_folder(wanted: Path) -> Path:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from MaskWhatMattersLib.corn.config import CornTrainingConfig
-    from MaskWhatMattersLib.corn.trained_model import TrainedModel
+    from MaskWhatMattersLib.corn.training_result import TrainedModel
     from MaskWhatMattersLib.datasets.training_cases import CornCases
     from MaskWhatMattersLib.models import ModelCard
     from MaskWhatMattersLib.progress import Progress
@@ -75,7 +75,8 @@ def run(spec: CornTrainSpec, context: Progress, cases: CornCases | None = None) 
         JobCancelledError: The user asked to stop.
     """
     from MaskWhatMattersLib.corn.train import train
-    from MaskWhatMattersLib.corn.trained_model import MODEL_FILE, TrainedModel, begin_run, export_model, free_folder
+    from MaskWhatMattersLib.corn.trained_model import MODEL_FILE, begin_run, export_model, free_folder
+    from MaskWhatMattersLib.corn.training_result import TrainedModel
     from MaskWhatMattersLib.training.checkpoints import CHECKPOINT
 
     config, weights, start_card = training_settings(spec)
