@@ -99,7 +99,7 @@ def export_model(folder: Path) -> TrainedModel:
     metrics: tuple[Metric, ...] = ()
     if scored is not None:
         protocol = (
-            f"Mean over {run.validation_cases} own scans whose labels were not learned from; main branch, whole scan "
+            f"Mean over own scans ({run.validation_cases}) whose labels were not learned from; main branch, whole scan "
             f"at {config.preprocessing.spacing_mm:g} mm, no post-processing, weights after step {scored[0]}"
         )
         metrics = (Metric(name="Dice, left atrium", value=round(scored[1], 4), protocol=protocol),)
@@ -117,7 +117,7 @@ def _card(folder: Path, config: CornTrainingConfig, cases: CornCases, start: Mod
     counts = f"{len(cases.labelled)} labelled and {used - len(cases.labelled)} unlabelled scans"
     origin = f"adapted from {start.name} {start.version}" if start is not None else "trained from scratch"
     extra = " with the accuracy layer" if config.accuracy_layer else ""
-    own = TrainingData(name=f"Own scans: {counts}", licence=_OWN_DATA, cases=used)
+    own = TrainingData(name=f"Own scans ({counts.removesuffix(' scans')})", licence=_OWN_DATA, cases=used)
     return ModelCard(
         name=_card_name(folder),
         version=datetime.datetime.now().astimezone().strftime("%Y.%m.%d"),
