@@ -106,12 +106,12 @@ def cases_csv(scores: Iterable[CaseScores], spacing: Spacing) -> str:
 
 def summary_csv(summaries: Sequence[Summary]) -> str:
     """One row per metric, numbers in full."""
-    return _csv(_summary_columns(summaries), (_summary_cells(row, "nan", 6) for row in summaries))
+    return _csv(_summary_columns(summaries), (_summary_cells(row, "nan", "g") for row in summaries))
 
 
 def summary_markdown(summaries: Sequence[Summary]) -> str:
     """One row per metric, columns aligned; a standard deviation that is not defined is left blank."""
-    rows = [_summary_columns(summaries), *(_summary_cells(row, "", 4) for row in summaries)]
+    rows = [_summary_columns(summaries), *(_summary_cells(row, "", _readable(row.metric)) for row in summaries)]
     cells = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows]
     widths = [max(3, *map(len, column)) for column in zip(*cells, strict=True)]
     lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in cells]
@@ -131,12 +131,17 @@ def _has_best(summaries: Sequence[Summary]) -> bool:
     return any(row.best_on_test is not None for row in summaries)
 
 
-def _summary_cells(row: Summary, undefined: str, digits: int) -> tuple[str, ...]:
+def _summary_cells(row: Summary, undefined: str, form: str) -> tuple[str, ...]:
     """Cells as text; `undefined` stands for a standard deviation that is NaN."""
-    deviations = (_number(value, digits, undefined) for value in (row.std_over_cases, row.std_over_seeds))
+    deviations = (_number(value, form, undefined) for value in (row.std_over_cases, row.std_over_seeds))
     name = (str(row.label), row.label_name, _yes(row.largest_component), row.metric)
-    best = () if row.best_on_test is None else (_number(row.best_on_test, digits),)
-    return (*name, _number(row.mean, digits), *deviations, str(row.cases), str(row.seeds), str(row.missing), *best)
+    best = () if row.best_on_test is None else (_number(row.best_on_test, form),)
+    return (*name, _number(row.mean, form), *deviations, str(row.cases), str(row.seeds), str(row.missing), *best)
+
+
+def _readable(metric: str) -> str:
+    """As many decimals as mean something: 0.0001 of an overlap, 0.001 of a millimetre or voxel, 0.01 mL."""
+    return {"ml": ".2f", "mm": ".3f", "voxel": ".3f"}.get(metric.rpartition("_")[2], ".4f")
 
 
 def _best_checkpoints(group: Sequence[CaseScores]) -> list[CaseScores]:
@@ -176,8 +181,8 @@ def _std(values: Iterable[float]) -> float:
     return float(np.std(known, ddof=1)) if len(known) > 1 else float("nan")
 
 
-def _number(value: float, digits: int = 6, undefined: str = "nan") -> str:
-    return undefined if np.isnan(value) else f"{value:.{digits}g}"
+def _number(value: float, form: str = "g", undefined: str = "nan") -> str:
+    return undefined if np.isnan(value) else format(value, form)
 
 
 def _yes(value: bool) -> str:

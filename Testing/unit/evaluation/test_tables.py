@@ -111,3 +111,9 @@ def test_markdown_has_columns_of_one_width_and_no_stray_bars():
     assert len({len(line) for line in lines}) == 1
     assert "left\\|right" in lines[2]
     assert "nan" not in lines[2]
+
+
+def test_markdown_shows_as_many_decimals_as_mean_something():
+    values = {"dice": 0.5, "assd_mm": 1.0, "truth_ml": 45.955, "asd_voxel": 2.0}
+    lines = summary_markdown(summarise([CaseScores("a", 1, values)])).splitlines()[2:]
+    assert [line.split("|")[5].strip() for line in lines] == ["0.5000", "1.000", "45.95", "2.000"]
