@@ -84,3 +84,52 @@ def dice_and_cross_entropy(logits: Tensor, labels: Tensor, weight: Tensor | None
     """Half soft Dice, half cross entropy, as in the supervised loss of UA-MT and its successors."""
     dice = soft_dice_loss(foreground_log_odds(logits), labels, weight)
     return 0.5 * (dice + voxel_cross_entropy(logits, labels, weight))
+
+
+def sharpened_consistency(main: Tensor, auxiliary: Tensor, temperature: float, *, detach: bool) -> Tensor:
+    """Mean squared error of each branch to the other's sharpened probabilities, summed over both ways.
+
+    Sharpening is p^(1/T) / (p^(1/T) + (1 - p)^(1/T)), which is the sigmoid of the log-odds divided by T. With two
+    classes both contribute the same, so one of them is computed.
+
+    Args:
+        main: Logits, [B, C, *spatial].
+        auxiliary: Logits, [B, C, *spatial].
+        temperature: T; below 1 sharpens.
+        detach: Whether the targets are fixed. The released code lets gradients through them.
+    """
+    log_odds = foreground_log_odds if main.shape[1] == 2 else class_log_odds
+    one, other = log_odds(main), log_odds(auxiliary)
+    return _error_to_sharpened(one, other, temperature, detach) + _error_to_sharpened(other, one, temperature, detach)
+
+
+def cross_pseudo_loss(main: Tensor, auxiliary: Tensor) -> Tensor:
+    """Cross entropy of each branch against the other's most probable class, summed (cross pseudo supervision).
+
+    Args:
+        main: Logits, [B, C, *spatial].
+        auxiliary: Logits, [B, C, *spatial].
+    """
+    return voxel_cross_entropy(main, auxiliary.detach().argmax(1)) + voxel_cross_entropy(
+        auxiliary, main.detach().argmax(1)
+    )
+
+
+def probability_distance(logits: Tensor, target: Tensor) -> Tensor:
+    """Mean squared difference of probabilities, over voxels and classes; the target is fixed.
+
+    Args:
+        logits: [B, C, *spatial].
+        target: Logits, [B, C, *spatial].
+    """
+    if logits.shape[1] == 2:
+        return functional.mse_loss(
+            foreground_log_odds(logits).sigmoid(), foreground_log_odds(target.detach()).sigmoid()
+        )
+    return functional.mse_loss(full_precision(logits).softmax(1), full_precision(target.detach()).softmax(1))
+
+
+def _error_to_sharpened(log_odds: Tensor, target: Tensor, temperature: float, detach: bool) -> Tensor:
+    if detach:
+        target = target.detach()
+    return functional.mse_loss(log_odds.sigmoid(), (target / temperature).sigmoid())

@@ -12,7 +12,7 @@ from MaskWhatMattersLib.corn.batch import CornBatch
 from MaskWhatMattersLib.corn.loss_config import LossNumbers
 from MaskWhatMattersLib.corn.losses import dice_and_cross_entropy
 from MaskWhatMattersLib.corn.network import CornOutput
-from MaskWhatMattersLib.training.engine import step_seed
+from MaskWhatMattersLib.training.seeds import step_seed
 
 
 class Losses(NamedTuple):
@@ -53,12 +53,8 @@ class Objective(nn.Module):
 
     def losses(self, output: CornOutput, batch: CornBatch, step: int) -> Losses:
         """Losses where the network has run already; float32 also inside autocast."""
-        with torch.autocast(batch.images.device.type, enabled=False):
-            terms = {
-                "supervised": Term(self.supervised(output, batch), self.numbers.supervised_weight),
-                **self.unsupervised(output, batch, step),
-            }
-        return weighed(terms, self)
+        supervised = Term(self.supervised(output, batch), self.numbers.supervised_weight)
+        return weighed({"supervised": supervised, **self.unsupervised(output, batch, step)}, self)
 
     def supervised(self, output: CornOutput, batch: CornBatch) -> Tensor:
         """Half Dice, half cross entropy on the labelled patches, sum of both branches."""

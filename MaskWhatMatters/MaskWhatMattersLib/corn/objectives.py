@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import torch
 
-from MaskWhatMattersLib.corn.loss_config import CornLossConfig, ObjectiveMode
+from MaskWhatMattersLib.corn.accuracy_layer import AccuracyLayer
+from MaskWhatMattersLib.corn.corn_objective import CodeObjective, CornObjective, OurObjective, PaperObjective
+from MaskWhatMattersLib.corn.loss_config import CornLossConfig, LossNumbers, ObjectiveMode
+from MaskWhatMattersLib.corn.mean_teacher import MeanTeacherObjective
 from MaskWhatMattersLib.corn.network import CornNetworkConfig
 from MaskWhatMattersLib.corn.objective_base import Losses, Objective
 
 __all__ = ["Losses", "Objective", "make_objective"]
+
+_CORN: dict[str, type[CornObjective]] = {"ours": OurObjective, "paper": PaperObjective, "code": CodeObjective}
 
 
 def make_objective(
@@ -31,11 +36,20 @@ def make_objective(
         seed: Of everything that the method draws.
 
     Raises:
-        ValueError: The mode is unknown.
+        KeyError: The mode is unknown.
     """
     numbers = loss_config.numbers(mode)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        if mode == "supervised":
-            return Objective(numbers, seed)
-    raise ValueError(f"Unknown mode {mode!r}; choose ours, paper, code, supervised or mean_teacher.")
+        objective = _plain_objective(mode, numbers, network_config, labelled_scans, seed)
+        return AccuracyLayer(objective, network_config) if accuracy_layer else objective
+
+
+def _plain_objective(
+    mode: str, numbers: LossNumbers, network_config: CornNetworkConfig, labelled_scans: int, seed: int
+) -> Objective:
+    if mode == "supervised":
+        return Objective(numbers, seed)
+    if mode == "mean_teacher":
+        return MeanTeacherObjective(numbers, seed, network_config)
+    return _CORN[mode](numbers, seed, network_config, labelled_scans)
