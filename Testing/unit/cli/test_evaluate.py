@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -288,3 +289,18 @@ def test_help_needs_none_of_the_heavy_libraries():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert run.stderr.strip() == "[]"
+
+
+def test_a_full_disk_keeps_the_earlier_table_and_is_told(evaluate, folders, tmp_path):
+    evaluate()
+    before, content = files_in(tmp_path), folders.table.read_text()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20, hard))
+    try:
+        run = evaluate("--spacing", "mm")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert run.code == 1
+    assert "could not be written: File too large. Free some space" in run.err
+    assert folders.table.read_text() == content
+    assert files_in(tmp_path) == before
