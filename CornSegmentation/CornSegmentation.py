@@ -66,8 +66,7 @@ class CornSegmentationParameterNode:
     adaptStartModel: str = "left-atrium"
     adaptName: str = ""
     adaptMode: str = "ours"
-    adaptMinutes: int = 60
-    adaptValidationShare: Annotated[float, WithinRange(0.0, 0.5)] = 0.2
+    adaptMinutes: int = 30
     adaptDevice: str = "auto"
 
 
@@ -246,6 +245,64 @@ class CornSegmentationLogic(ScriptedLoadableModuleLogic):
             scheduler=scheduler,
             consent=consent,
             tls_files=tlsFiles,
+            callbacks={"on_event": onEvent, "on_tick": onTick, "on_end": onEnd},
+        )
+        return run.result() if wait else run
+
+    def adapt(
+        self,
+        labelled,
+        unlabelled=(),
+        startModel=None,
+        minutes=30,
+        wait=True,
+        *,
+        name="",
+        mode="ours",
+        device="auto",
+        config=None,
+        onEvent=None,
+        onTick=None,
+        onEnd=None,
+    ):
+        """Train a model for the left atrium on scans of your own, starting from another model or from scratch.
+
+        Args:
+            labelled: Pairs (volume node, segmentation or label map node), or (file, file); a third value names the
+                segment. From four pairs on the last fifth is held out to measure the result.
+            unlabelled: Volume nodes or files to learn from without labels.
+            startModel: Name or file of the model to adapt; None trains from scratch.
+            minutes: Budget for the training, without reading the scans.
+            wait: Return when it is done; otherwise return at once.
+            name: Of the new model; empty takes one with today's date.
+            mode: "ours", "paper", "code", "mean_teacher" or "supervised"; without unlabelled scans always the last.
+            device: "auto", "cpu", "cuda" or "mps".
+            config: Fields of `MaskWhatMattersLib.corn.config.CornTrainingConfig` that differ from the default.
+            onEvent: Called with each event of the job.
+            onTick: Called with the elapsed seconds.
+            onEnd: Called with the run when it has ended.
+
+        Returns:
+            The name of the model, which `segment` takes and which both lists show. With `wait=False` a run with
+            `cancel()`, `done`, `state`, `name`, `model` (path of the file), `steps`, `dice`; a cancel keeps the model
+            as far as it was trained.
+
+        Raises:
+            InputError: Scans, name or settings cannot be used; the message lists all problems.
+            JobError: The training failed; `details` has the worker's last lines, `hint` what to do.
+            JobCancelledError: It was cancelled before there was a model.
+        """
+        from MaskWhatMattersLib.bridge.corn_adapt_run import start_adaptation
+
+        run = start_adaptation(
+            labelled,
+            unlabelled,
+            start_model=startModel,
+            minutes=minutes,
+            mode=mode,
+            device=device,
+            name=name,
+            config=config,
             callbacks={"on_event": onEvent, "on_tick": onTick, "on_end": onEnd},
         )
         return run.result() if wait else run

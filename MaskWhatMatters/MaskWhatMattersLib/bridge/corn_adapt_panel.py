@@ -5,7 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from MaskWhatMattersLib.bridge.widgets import SetupStrip
+import slicer
+from slicer.i18n import tr as _
+
+from MaskWhatMattersLib.bridge.acknowledgement import is_acknowledged
+from MaskWhatMattersLib.bridge.adapt_cases import FEWEST_FOR_VALIDATION, validation_count
+from MaskWhatMattersLib.bridge.adapt_scans import AdaptScans
+from MaskWhatMattersLib.bridge.compute_choice import fill_device_combo
+from MaskWhatMattersLib.bridge.corn_adapt_run import PACKAGES, method, model_folder, point_text
+from MaskWhatMattersLib.bridge.corn_models import CornModel, corn_models
+from MaskWhatMattersLib.bridge.panel_parameters import PanelParameters
+from MaskWhatMattersLib.bridge.training_plot_view import TrainingPlotView
+from MaskWhatMattersLib.bridge.training_plots import ChartInLayout
+from MaskWhatMattersLib.bridge.widgets import JobBar, SetupStrip
+from MaskWhatMattersLib.errors import InputError, JobError
+
+FROM_SCRATCH = ""
+_PROBLEM_COLOR = "#c62828"
+_PROBLEMS_SHOWN = 4
 
 
 class CornAdaptPanel:
@@ -13,26 +30,267 @@ class CornAdaptPanel:
 
     Args:
         ui: Widgets by name, of CornSegmentationAdapt.ui.
-        logic: The module's logic.
+        logic: The module's logic; its `adapt` is what Train calls.
         setup: The strip above both tabs; `missing` names what is not installed.
         use_model: Called with the name of a model that was made, to choose it in the tab "Segment".
     """
 
     def __init__(self, ui: Any, logic: Any, setup: SetupStrip, use_model: Callable[[str], None]) -> None:
         self.ui, self.logic, self.setup, self._use_model = ui, logic, setup, use_model
+        self.run: Any = None
+        self.config: dict[str, Any] = {}
+        """Fields of the training's settings that differ from the default, for researchers and tests."""
+        self._models: list[CornModel] | None = None
+        self._problem = ""
+        self._made = ""
+        self._scene_observers: list[tuple[Any, int]] = []
+        self._fill_choices()
+        self._parameters = PanelParameters(
+            ui,
+            {"adaptStartModel": ui.startCombo, "adaptMode": ui.modeCombo, "adaptDevice": ui.deviceCombo},
+            {},
+            self.refresh,
+        )
+        self.scans = AdaptScans(ui, self._parameters, self._show_problem)
+        self.job = JobBar(ui, self.train, self.cancel, _("Train"))
+        self.plot = TrainingPlotView(ui.plotContainer)
+        self._large_plot = ChartInLayout()
+        ui.plotFrame.visible = ui.resultFrame.visible = False
+        ui.showPlotButton.connect("toggled(bool)", self._on_show_plot)
+        ui.useModelButton.connect("clicked()", lambda: self._use_model(self._made))
+
+    # Life of the panel
 
     def required_packages(self) -> tuple[str, ...]:
         """Import names of the packages that adapting needs."""
-        return ("torch", "monai", "safetensors", "lightning_fabric")
+        return PACKAGES
 
     def set_parameters(self, parameters: Any) -> None:
         """Follow a parameter node; None leaves the present one."""
-
-    def refresh(self) -> None:
-        """Show the parameter node and say whether the job can start."""
-
-    def on_scene_closed(self) -> None:
-        """Forget the results of a scene that is gone."""
+        self._parameters.follow(parameters)
+        self._observe(slicer.mrmlScene if parameters is not None else None)
+        if parameters is None:
+            self.plot.close()
+            self.ui.plotFrame.visible = False
+            self.job.set_blocker(_("The scene is being closed"))
+            return
+        self.list_models()
+        self.refresh()
 
     def close(self) -> None:
         """Stop everything before the panel is destroyed."""
+        if self.run is not None:
+            self.run.cancel()
+            self.run = None
+        self.set_parameters(None)
+
+    def on_scene_closed(self) -> None:
+        """Forget the results of a scene that is gone; a model that was made stays in the lists."""
+        self._problem = ""
+        self.job.clear()
+
+    def list_models(self) -> None:
+        """Look for models again: one may have been made."""
+        models = corn_models()
+        if models == self._models:
+            return
+        self._models = models
+        with self._parameters.writing_nothing():
+            combo = self.ui.startCombo
+            combo.clear()
+            for model in models:
+                combo.addItem(model.title, model.name)
+            combo.addItem(_("None: from scratch"), FROM_SCRATCH)
+
+    # What the user does
+
+    def train(self) -> None:
+        """Start the training that the panel describes."""
+        parameters = self._parameters.node
+        if parameters is None or self._blocker():
+            return
+        self._problem = ""
+        self.job.begin()
+        self.ui.resultFrame.visible = self.ui.plotFrame.visible = False
+        slicer.app.processEvents()
+        try:
+            run = self.logic.adapt(
+                self.scans.labelled,
+                self.scans.unlabelled,
+                startModel=self._start_model(),
+                minutes=parameters.adaptMinutes,
+                wait=False,
+                name=parameters.adaptName,
+                mode=parameters.adaptMode,
+                device=parameters.adaptDevice,
+                config=self.config,
+                onEvent=self.job.show_event,
+                onTick=self._on_tick,
+                onEnd=self._on_end,
+            )
+        except (InputError, JobError) as error:
+            self.job.end("failed", error)
+        except Exception as error:  # the panel must not stay in the state "running"
+            self.job.end("failed", error)
+            raise
+        else:
+            self.run = None if run.done else run
+
+    def cancel(self) -> None:
+        """Ask the training to stop; its last step becomes the model."""
+        if self.run is not None:
+            self.job.show_cancelling()
+            self.ui.stageLabel.text = _("Finishing this step and keeping the model...")
+            self.run.cancel()
+
+    def _on_tick(self, seconds: float) -> None:
+        self.job.show_time(seconds)
+        if self.run is not None:
+            self._show_curves(self.run)
+
+    def _on_end(self, run: Any) -> None:
+        if run is not self.run and self.run is not None:
+            return
+        self.run = None
+        self.list_models()
+        if self._parameters.node is None:
+            self.job.end("cancelled")
+            return
+        self._show_curves(run)
+        self.job.end(run.state, run.error)
+        self.ui.resultFrame.visible = run.model is not None
+        if run.model is not None:
+            self._made = run.name
+            self._show_result(run)
+        self.refresh()
+
+    def _on_show_plot(self, pressed: bool) -> None:
+        chart = self.plot.chart
+        if pressed and chart is not None:
+            self._large_plot.show(chart)
+        else:
+            self._large_plot.hide()
+
+    # What the panel shows
+
+    def refresh(self) -> None:
+        """Show the parameter node and say whether the training can start."""
+        with self._parameters.showing() as there:
+            if not there:
+                return
+            self.scans.show()
+            self.ui.summaryLabel.text = self._summary()
+        self.setup.refresh()
+        self.job.set_blocker(self._blocker(), _("Train a model on these scans"))
+
+    def _blocker(self) -> str:
+        """Why the training cannot start; empty when it can."""
+        parameters = self._parameters.node
+        if parameters is None:
+            return str(_("The scene is being closed"))
+        start = next((model for model in self._models or [] if model.name == self._start_model()), None)
+        reasons = [
+            (bool(self.setup.missing), _("Install the missing packages first: the button at the top does it")),
+            (not self.scans.labelled, _("Add at least one volume with its segmentation first")),
+            (
+                start is not None and start.needs_acknowledgement and not is_acknowledged(start.name),
+                _("The start model is for research only: choose it in the tab Segment and tick the box there first"),
+            ),
+        ]
+        reason = next((str(text) for applies, text in reasons if applies), "")
+        return reason or next(iter(self.scans.problems()), "") or self._name_problem(parameters)
+
+    def _name_problem(self, parameters: Any) -> str:
+        try:
+            model_folder(parameters.adaptName, self._start_model())
+        except InputError as error:
+            return str(error)
+        return ""
+
+    def _start_model(self) -> str | None:
+        """Name of the model to adapt; None from scratch, also where the model is not there any more."""
+        combo = self.ui.startCombo
+        return str(combo.itemData(combo.currentIndex) or "") or None
+
+    def _summary(self) -> str:
+        """What will happen, before it is started; or what is wrong."""
+        problems = [self._problem] if self._problem else self.scans.problems()
+        if problems:
+            lines = "\n".join(problems).splitlines()
+            more = [_("... and {count} more").format(count=len(lines) - _PROBLEMS_SHOWN)] * (
+                len(lines) > _PROBLEMS_SHOWN
+            )
+            text = "<br>".join(
+                line.replace("&", "&amp;").replace("<", "&lt;") for line in lines[:_PROBLEMS_SHOWN] + more
+            )
+            return f'<span style="color:{_PROBLEM_COLOR}">{text}</span>'
+        parameters, labelled, unlabelled = self._parameters.node, self.scans.labelled, self.scans.unlabelled
+        if not labelled:
+            return str(_("Add scans with the left atrium marked; four or more let the result be measured."))
+        held_out = validation_count(len(labelled))
+        sentences = [
+            _("Learns from {labelled} labelled and {unlabelled} unlabelled scans for {minutes} min.").format(
+                labelled=len(labelled) - held_out, unlabelled=len(unlabelled), minutes=parameters.adaptMinutes
+            )
+        ]
+        if held_out:
+            sentences.append(_("{count} held out to measure the result (validation Dice).").format(count=held_out))
+        else:
+            sentences.append(
+                _("With fewer than {count} labelled scans none is held out: only the training loss is shown.").format(
+                    count=FEWEST_FOR_VALIDATION
+                )
+            )
+        if method(parameters.adaptMode, unlabelled) != parameters.adaptMode:
+            sentences.append(_("Without unlabelled scans it learns from the labelled ones alone."))
+        return " ".join(str(sentence) for sentence in sentences)
+
+    def _show_problem(self, text: str) -> None:
+        self._problem = text
+        self.refresh()
+
+    def _show_curves(self, run: Any) -> None:
+        chart = run.plots.chart
+        if chart is None or chart.GetScene() is None:
+            self.plot.close()
+            self.ui.plotFrame.visible = False
+            return
+        self.plot.show(chart)
+        self.ui.plotFrame.visible = True
+        self.ui.pointLabel.text = point_text(run.steps, run.loss, run.dice)
+
+    def _show_result(self, run: Any) -> None:
+        if run.state == "done":
+            text = _("Made the model <b>{name}</b> in {steps} steps.")
+        else:
+            text = _("Kept the model after {steps} steps: <b>{name}</b>.")
+        text = text.format(name=run.name, steps=run.steps)
+        if run.dice is not None:
+            text += " " + _("Dice on the scans held out: {dice:.3f}.").format(dice=run.dice)
+        self.ui.resultLabel.text = text
+        if run.state == "cancelled":
+            self.ui.logLineLabel.text = _("Kept the model after {steps} steps").format(steps=run.steps)
+
+    def _observe(self, scene: Any) -> None:
+        """Follow the nodes of a scene: volumes come and go, and with them what can be trained on."""
+        for observed, tag in self._scene_observers:
+            observed.RemoveObserver(tag)
+        self._scene_observers = []
+        if scene is not None:
+            events = (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndBatchProcessEvent)
+            self._scene_observers = [(scene, scene.AddObserver(event, self._on_nodes)) for event in events]
+
+    def _on_nodes(self, scene: Any, _event: str) -> None:
+        if not scene.IsBatchProcessing():
+            self.refresh()
+
+    def _fill_choices(self) -> None:
+        for text, mode in (
+            (_("CORN (recommended)"), "ours"),
+            (_("CORN as in the paper"), "paper"),
+            (_("CORN as in the published code"), "code"),
+            (_("Mean teacher"), "mean_teacher"),
+            (_("Labelled scans only"), "supervised"),
+        ):
+            self.ui.modeCombo.addItem(text, mode)
+        fill_device_combo(self.ui.deviceCombo)

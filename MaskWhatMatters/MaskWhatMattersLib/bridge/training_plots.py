@@ -57,10 +57,10 @@ class TrainingPlots:
 
     def remove(self) -> None:
         """Take the nodes of this training out of the scene."""
-        if self.chart is not None:
+        if self.chart is not None and self.chart.GetScene() is not None:  # else its scene was closed
             for node in _nodes(self._scene):
                 self._scene.RemoveNode(node)
-            self.chart = None
+        self.chart = None
 
     def _begin(self) -> None:
         if self.chart is not None:
