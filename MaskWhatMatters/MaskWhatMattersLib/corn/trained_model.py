@@ -152,7 +152,7 @@ def _fingerprint(cases: CornCases) -> str:
 def _read_run(folder: Path) -> _Run | None:
     try:
         return _Run.model_validate_json((folder / _RUN_FILE).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValidationError, UnicodeDecodeError) as error:
         raise InputError(
