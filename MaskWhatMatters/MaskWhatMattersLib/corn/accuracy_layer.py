@@ -25,8 +25,8 @@ class AccuracyLayer(Objective):
 
     After the warm-up, labelled patch i and unlabelled patch i (round robin where the numbers differ) exchange a box of
     2/3 of their sides at a random place. The supervised loss (half Dice, half cross entropy, both branches) sees all
-    patches, voxels with pseudo-labels at `pseudo_weight`; the wrapped objective adds its unsupervised terms on the pasted
-    patches, for which only true labels count as labels.
+    patches, voxels with pseudo-labels at `pseudo_weight`; the wrapped objective adds its unsupervised terms on the
+    pasted patches, for which only true labels count as labels.
 
     Args:
         wrapped: The method.
@@ -47,7 +47,7 @@ class AccuracyLayer(Objective):
     def forward(self, network: nn.Module, batch: CornBatch, step: int) -> Losses:
         """Losses of a batch; unlabelled patches are not looked at during the warm-up."""
         if step == 0:
-            self.teacher.start(trained_pair(network).main)
+            self.start(network)
         if step < self.numbers.accuracy.warmup or batch.labelled == batch.images.shape[0]:
             labelled = CornBatch(batch.images[: batch.labelled], batch.labels, batch.scan_ids[: batch.labelled])
             output = network(labelled.images)
@@ -60,6 +60,11 @@ class AccuracyLayer(Objective):
         known = torch.where(true, labels, UNKNOWN)[: batch.labelled]
         terms = self.wrapped.unsupervised(output, CornBatch(pasted, known, batch.scan_ids), step)
         return weighed({"supervised": supervised, **terms}, self)
+
+    def start(self, network: nn.Module) -> None:
+        """Average from the first weights on."""
+        self.teacher.start(trained_pair(network).main)
+        self.wrapped.start(network)
 
     def after_step(self, network: nn.Module, step: int) -> None:
         """Average the main branch and whatever the method averages."""

@@ -10,25 +10,23 @@ from MaskWhatMattersLib.corn.batch import CornBatch
 from MaskWhatMattersLib.corn.loss_config import LossNumbers
 from MaskWhatMattersLib.corn.losses import probability_distance
 from MaskWhatMattersLib.corn.network import CornNetwork, CornNetworkConfig, CornOutput
-from MaskWhatMattersLib.corn.objective_base import Losses, Objective, Term
+from MaskWhatMattersLib.corn.objective_base import Objective, Term
 
 
 class MeanTeacherObjective(Objective):
     """Each branch agrees on unlabelled patches with its own average, which sees them with other noise.
 
-    Weight 0.1, decay 0.99 and clipped noise of 0.1 follow UA-MT; the teacher runs in evaluation mode with averaged batch
-    statistics, where UA-MT's keeps training mode.
+    Weight 0.1, decay 0.99 and clipped noise of 0.1 follow UA-MT; the teacher runs in evaluation mode with averaged
+    batch statistics, where UA-MT's keeps training mode.
     """
 
     def __init__(self, numbers: LossNumbers, seed: int, network_config: CornNetworkConfig) -> None:
         super().__init__(numbers, seed)
         self.teacher = AveragedNetwork(CornNetwork(network_config), numbers.teacher_average)
 
-    def forward(self, network: nn.Module, batch: CornBatch, step: int) -> Losses:
-        """Losses of a batch; the teacher starts as the network of step 0."""
-        if step == 0:
-            self.teacher.start(network)
-        return super().forward(network, batch, step)
+    def start(self, network: nn.Module) -> None:
+        """Average from the first weights on."""
+        self.teacher.start(network)
 
     def unsupervised(self, output: CornOutput, batch: CornBatch, step: int) -> dict[str, Term]:
         """Squared distance of probabilities to the teacher's on the unlabelled patches, sum of both branches."""

@@ -48,7 +48,9 @@ class Objective(nn.Module):
         self.seed = seed
 
     def forward(self, network: nn.Module, batch: CornBatch, step: int) -> Losses:
-        """Losses of a batch, counted from step 0."""
+        """Losses of a batch; step 0 is the first of a training, not of a resumed part of it."""
+        if step == 0:
+            self.start(network)
         return self.losses(network(batch.images), batch, step)
 
     def losses(self, output: CornOutput, batch: CornBatch, step: int) -> Losses:
@@ -65,6 +67,9 @@ class Objective(nn.Module):
     def unsupervised(self, output: CornOutput, batch: CornBatch, step: int) -> dict[str, Term]:
         """Further losses; labels of -1 count as unknown."""
         return {}
+
+    def start(self, network: nn.Module) -> None:
+        """What precedes the first step, for example copying the network to a teacher."""
 
     def after_step(self, network: nn.Module, step: int) -> None:
         """What follows the optimizer's step, for example averaging a teacher."""
