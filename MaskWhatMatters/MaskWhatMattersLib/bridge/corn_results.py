@@ -22,7 +22,7 @@ from MaskWhatMattersLib.bridge.segmentations import (
 )
 
 if TYPE_CHECKING:
-    from MaskWhatMattersLib.corn.predict import AtriumSegmentation
+    from MaskWhatMattersLib.corn.result import AtriumSegmentation
 
 STRUCTURE = "left atrium"
 SEGMENT_NAME = "Left atrium"

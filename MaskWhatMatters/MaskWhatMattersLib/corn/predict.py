@@ -19,6 +19,7 @@ from MaskWhatMattersLib.corn.network import ARCHITECTURE, CornNetwork, CornNetwo
 from MaskWhatMattersLib.corn.postprocess import averaged_over_mirrors, clean
 from MaskWhatMattersLib.corn.preprocessing import ScanPreprocessing, normalise, prepare_scan
 from MaskWhatMattersLib.corn.report import ReviewLimits, boundary_entropy, dice, looks_like_ct, review_reasons
+from MaskWhatMattersLib.corn.result import AtriumSegmentation as AtriumSegmentation
 from MaskWhatMattersLib.corn.sliding import SlidingWindow, slide, whole_pass
 from MaskWhatMattersLib.models import ModelCard
 from MaskWhatMattersLib.networks.devices import torch_device
@@ -39,39 +40,6 @@ Precision = Literal["fp32", "bf16"]
 _MARGIN_MM = 15.0
 _PASS_BYTES = 2_000_000_000  # for the feature maps of one pass; the rest of 4 GB is for Python and the scan
 _MAPS = 6  # of full resolution and width alive at once in the branch that needs more, float32
-
-
-@dataclass(frozen=True, eq=False)
-class AtriumSegmentation:
-    """The left atrium of one scan. Not for clinical use.
-
-    Attributes:
-        label_map: 1 in the left atrium, uint8 on the scan's own voxels.
-        disagreement: |main - auxiliary| of the two branches' probabilities, float32 on the scan's own voxels.
-        probability: Of the left atrium, float32 on the scan's own voxels; None unless asked for.
-        volume_ml: Of the label map.
-        agreement: Dice of the two branches' own results, 0 to 1; NaN where nothing was found.
-        boundary_entropy: Mean binary entropy on the border, 0 to 1 (share of ln 2); NaN where nothing was found.
-        review: Whether a person should look again.
-        review_reasons: Why, in words.
-        seconds: What it took.
-        model: Name and version.
-        field_of_view: "crop": the whole scan was segmented; "full": the atrium was looked for first.
-        research_only: Whether the model may be used for research only.
-    """
-
-    label_map: Volume
-    disagreement: Volume
-    probability: Volume | None
-    volume_ml: float
-    agreement: float
-    boundary_entropy: float
-    review: bool
-    review_reasons: tuple[str, ...]
-    seconds: float
-    model: str
-    field_of_view: Literal["crop", "full"]
-    research_only: bool
 
 
 class AtriumSegmenter:
