@@ -66,7 +66,7 @@ class CornResultTable:
 
     def _fill_row(self, index: int, row: AtriumRow) -> None:
         indexed = row.indexed_ml_m2
-        tip = " ".join(row.review_reasons) or row.volume_node.GetName()
+        tip = "; ".join(row.review_reasons) or row.volume_node.GetName()
         texts = (
             row.volume_node.GetName(),
             milliliters(row.volume_ml),

@@ -186,9 +186,9 @@ class CornResultsView:
         words = {"green": _("good"), "amber": _("look closely"), "red": _("poor")}[row.light]
         dot = f'<span style="color:{LIGHTS[row.light]}">&#9679;</span>'
         ui.agreementLabel.text = f"{dot} {percent(row.agreement)} ({words})"
-        reasons = html.escape(" ".join(row.review_reasons))
+        reasons = html.escape("; ".join(row.review_reasons))
         amber = LIGHTS["amber"]
-        ui.reviewLabel.text = f'<span style="color:{amber}">&#9888;</span> <b>{_("Please review.")}</b> {reasons}'
+        ui.reviewLabel.text = f'<span style="color:{amber}">&#9888;</span> <b>{_("Please review:")}</b> {reasons}.'
         self._is_following = True
         try:
             ui.bodySurfaceSpinBox.value = row.body_surface_m2 or 0.0
