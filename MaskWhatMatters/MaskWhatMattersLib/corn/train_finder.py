@@ -24,7 +24,7 @@ from MaskWhatMattersLib.networks.vnet import VNet, VNetConfig
 from MaskWhatMattersLib.progress import PrintedProgress, Progress
 from MaskWhatMattersLib.training.engine import (
     AveragedWeights,
-    append_log,
+    TrainingLog,
     due,
     load_checkpoint,
     save_checkpoint,
@@ -83,6 +83,7 @@ def train_finder(config: FinderTrainingConfig, data: Path, folder: Path, progres
     state: dict[str, Any] = {"model": model, "optimizer": optimizer, "averaged": averaged, "step": 0}
     state["config"] = settings
     load_checkpoint(fabric, state, folder)
+    log = TrainingLog(folder, state["step"])
     progress.stage("Training the finder", total=config.steps - state["step"])
     while state["step"] < config.steps:
         seed = step_seed(config.seed, 0, state["step"])
@@ -97,7 +98,7 @@ def train_finder(config: FinderTrainingConfig, data: Path, folder: Path, progres
         state["step"] += 1
         averaged.update(network, state["step"])
         if due(state["step"], 10):
-            append_log(folder, {"step": state["step"], "loss": float(loss.detach())})
+            log.write(state["step"], {"loss": float(loss.detach())})
         if due(state["step"], config.save_every) or state["step"] == config.steps:
             save_checkpoint(fabric, state, folder)
         progress.step(message=f"loss {float(loss.detach()):.3f}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from MaskWhatMattersLib.training.averaging import AveragedWeights
 from MaskWhatMattersLib.training.checkpoints import CHECKPOINT, load_checkpoint, save_checkpoint
 from MaskWhatMattersLib.training.fabric import make_fabric, prepare_network, uncompiled
-from MaskWhatMattersLib.training.logs import RunningMeans, TrainingLog, append_log
+from MaskWhatMattersLib.training.logs import RunningMeans, TrainingLog
 from MaskWhatMattersLib.training.points import format_point, parse_point
 from MaskWhatMattersLib.training.resources import OutOfMemoryLadder, ResourceEstimate, Rung, estimate_resources
 from MaskWhatMattersLib.training.schedules import due, poly, schedule_factor, set_learning_rate, warmup_cosine
@@ -19,7 +19,6 @@ __all__ = [
     "Rung",
     "RunningMeans",
     "TrainingLog",
-    "append_log",
     "due",
     "estimate_resources",
     "format_point",

@@ -144,15 +144,3 @@ def _tensorboard_writer(folder: Path, step: int) -> Any:
             "install tensorboardX), or train without TensorBoard: log.csv holds the same numbers."
         ) from error
     return SummaryWriter(str(folder), purge_step=step + 1 if step else None)
-
-
-def append_log(folder: Path, row: Mapping[str, float | int | str]) -> None:
-    """Add one line to the folder's log.csv; the header comes from the first row."""
-    file = folder / LOG
-    folder.mkdir(parents=True, exist_ok=True)
-    is_new = not file.is_file()
-    with file.open("a", newline="", encoding="utf-8") as lines:
-        writer = csv.DictWriter(lines, fieldnames=list(row), extrasaction="ignore")
-        if is_new:
-            writer.writeheader()
-        writer.writerow(row)

@@ -5,9 +5,9 @@ environment).
 """
 
 import os
+import runpy
 import subprocess
 import sys
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
@@ -64,9 +64,8 @@ class TestSlurm:
 
 
 def test_two_processes_have_the_gradients_of_one_with_the_doubled_batch(tmp_path):
-    spec = spec_from_file_location("gradients_of_two", SCRIPT)
-    script = module_from_spec(spec)
-    spec.loader.exec_module(script)
+    script = runpy.run_path(str(SCRIPT))
+    gradients, samples = script["gradients"], script["SAMPLES"]
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", SCRIPT]
     done = subprocess.run(
         [*command, tmp_path / "gradients.pt"],
@@ -75,8 +74,8 @@ def test_two_processes_have_the_gradients_of_one_with_the_doubled_batch(tmp_path
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr
-    found, expected = torch.load(tmp_path / "gradients.pt"), script.gradients(rank=0, share=script.SAMPLES)
-    half = script.gradients(rank=0, share=script.SAMPLES // 2)
+    found, expected = torch.load(tmp_path / "gradients.pt"), gradients(rank=0, share=samples)
+    half = gradients(rank=0, share=samples // 2)
     # DDP gives what no process used a gradient of zero or none.
     assert {name for name, value in found.items() if value.any()} <= expected.keys()
     for name, value in expected.items():

@@ -20,7 +20,7 @@ from MaskWhatMattersLib.relevance.builtin.evaluate import Record, evaluate
 from MaskWhatMattersLib.relevance.builtin.localizer import ARCHITECTURE, BuiltinCard, BuiltinLocalizer
 from MaskWhatMattersLib.relevance.builtin.sources import BY_NAME
 from MaskWhatMattersLib.relevance.builtin.train import BuiltinTrainingConfig
-from MaskWhatMattersLib.training.engine import CHECKPOINT
+from MaskWhatMattersLib.training.checkpoints import CHECKPOINT
 
 MIN_VOLUME_SETS = 3
 """A concept learned from pictures is offered on volumes if so many sets of volumes showed where it is not."""

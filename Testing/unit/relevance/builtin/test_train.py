@@ -143,7 +143,11 @@ def test_a_run_that_is_killed_hard_resumes(data, tmp_path):
         "train(c, Path(sys.argv[1]), Path(sys.argv[2]), SilentProgress(), device='cpu')\n"
     )
     library = Path(__file__).parents[4] / "MaskWhatMatters"
-    process = subprocess.Popen([sys.executable, "-c", code, str(data), str(run)], env={"PYTHONPATH": str(library)})
+    environment = {
+        "PYTHONPATH": str(library),
+        "OMP_NUM_THREADS": "1",
+    }  # two threads starve each other on a busy machine
+    process = subprocess.Popen([sys.executable, "-c", code, str(data), str(run)], env=environment)
     deadline = time.monotonic() + 120
     while not (run / CHECKPOINT).is_file() and time.monotonic() < deadline:
         time.sleep(0.2)
