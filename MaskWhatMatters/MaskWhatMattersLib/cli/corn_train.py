@@ -182,7 +182,7 @@ class Reporter:
         point = parse_point(event.message)
         if point is None:
             self._display.line(event.message)
-        elif self._verbose or "dice" in point[1] or self._clock() - self._shown_at >= _LINE_EVERY_S:
+        elif self._verbose or "dice_auxiliary" in point[1] or self._clock() - self._shown_at >= _LINE_EVERY_S:
             self._shown_at = self._clock()
             values = ", ".join(f"{name} {value:.4g}" for name, value in point[1].items())
             self._display.line(f"step {point[0]}: {values}")

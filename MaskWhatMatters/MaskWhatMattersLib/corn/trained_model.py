@@ -180,5 +180,7 @@ def _last_score(folder: Path, steps: int) -> tuple[int, float] | None:
     if not file.is_file():
         return None
     with file.open(newline="", encoding="utf-8") as lines:
-        rows = [(int(row["step"]), float(row["dice"])) for row in csv.DictReader(lines) if row.get("dice")]
+        # Some methods have a loss of the name "dice"; only validation gives that of both branches.
+        scored = [row for row in csv.DictReader(lines) if row.get("dice_auxiliary")]
+    rows = [(int(row["step"]), float(row["dice"])) for row in scored]
     return max((row for row in rows if row[0] <= steps), default=None)

@@ -158,6 +158,11 @@ def test_without_a_log_a_model_has_no_score(run_folder):
     assert train(CornExportSpec(output=run_folder)).validation_dice is None
 
 
+def test_a_loss_that_is_called_dice_is_no_score(run_folder):
+    (run_folder / "log.csv").write_text("step,loss,dice,dice_auxiliary\n1,0.5,0.1,\n2,0.5,0.7,0.6\n3,0.5,0.2,\n")
+    assert train(CornExportSpec(output=run_folder)).validation_dice == 0.7
+
+
 def test_a_folder_without_a_run_cannot_be_made_a_model(tmp_path):
     with pytest.raises(InputError, match=r"no run\.json"):
         train(CornExportSpec(output=tmp_path))
