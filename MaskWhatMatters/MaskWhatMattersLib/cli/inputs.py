@@ -25,8 +25,12 @@ class Scan:
     name: str
 
 
-def find_scans(inputs: Sequence[Path]) -> list[Scan]:
+def find_scans(inputs: Sequence[Path], command: str = "relevance") -> list[Scan]:
     """Every image named by the inputs; folders are searched recursively and keep their structure.
+
+    Args:
+        inputs: Files and folders.
+        command: Named in the message.
 
     Raises:
         InputError: An input does not exist, or a folder holds no image; all such problems at once.
@@ -51,7 +55,7 @@ def find_scans(inputs: Sequence[Path]) -> list[Scan]:
             found.setdefault(path.resolve(), (folder, base_name(path)))
             shown.setdefault(path.resolve(), path)
     if problems:
-        raise InputError(" ".join(problems) + " Check the paths after `whatmatters relevance`.")
+        raise InputError(" ".join(problems) + f" Check the paths after `whatmatters {command}`.")
     return _with_distinct_names(found, shown)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from MaskWhatMattersLib import __version__
 from MaskWhatMattersLib.cli import corn, evaluate
 from MaskWhatMattersLib.cli.codes import DONE, INTERRUPTED, SOME_FAILED, USAGE
-from MaskWhatMattersLib.cli.style import add_output_style
+from MaskWhatMattersLib.cli.style import add_output_style, add_scheduler
 from MaskWhatMattersLib.errors import InputError, JobError
 
 __all__ = ["DONE", "INTERRUPTED", "SOME_FAILED", "USAGE", "build_parser", "main"]
@@ -65,12 +65,7 @@ def _add_relevance(commands: Any) -> None:
     parser.add_argument("--roi", type=Path, metavar="FILE", help="label map for the localizer roi")
     parser.add_argument("--replace-nan", type=float, metavar="VALUE", help="value for voxels that are no number")
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with any of these settings")
-    remote = parser.add_argument_group("another computer")
-    remote.add_argument("--scheduler", metavar="ADDRESS", help="Dask scheduler that does the work, tls://host:8786")
-    remote.add_argument("--tls-ca", type=Path, metavar="FILE", help="certificate of the scheduler's authority")
-    remote.add_argument("--tls-cert", type=Path, metavar="FILE", help="certificate of this computer")
-    remote.add_argument("--tls-key", type=Path, metavar="FILE", help="key of that certificate")
-    remote.add_argument("--send-pixels", action="store_true", help="consent that pixel data leave this computer")
+    add_scheduler(parser)
     add_output_style(parser)
     parser.set_defaults(run=_relevance)
 
