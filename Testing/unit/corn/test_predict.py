@@ -195,7 +195,7 @@ def test_half_precision_is_close(models: Path) -> None:
 def test_large_scans_go_through_in_tiles(segmenter: AtriumSegmenter, monkeypatch: pytest.MonkeyPatch) -> None:
     scan, _ = corn_phantoms.atrium_scan(9, (16, 24, 140))
     wanted = segmenter.segment(scan)
-    monkeypatch.setattr("MaskWhatMattersLib.corn.predict._PASS_BYTES", 4 * 2 * 6 * 16 * 24 * 110)
+    monkeypatch.setattr("MaskWhatMattersLib.corn.predict._PASS_BYTES", 4 * 2 * 8 * 16 * 24 * 110)
     np.testing.assert_array_equal(segmenter.segment(scan).label_map.array, wanted.label_map.array)
 
 
