@@ -8,11 +8,21 @@ from typing import Any
 
 import qt
 import slicer
-import vtk
 from slicer.i18n import tr as _
 
 from MaskWhatMattersLib.bridge import ownership
+from MaskWhatMattersLib.bridge.acknowledgement import acknowledge, is_acknowledged
 from MaskWhatMattersLib.bridge.answers import Row, clean_prompts
+from MaskWhatMattersLib.bridge.compute_choice import (
+    agrees_to_send,
+    fill_compute_combo,
+    fill_device_combo,
+    scheduler_of,
+    scheduler_options,
+    show_scheduler_fields,
+)
+from MaskWhatMattersLib.bridge.jobs import warm_up_worker
+from MaskWhatMattersLib.bridge.panel_parameters import PanelParameters
 from MaskWhatMattersLib.bridge.prompt_history import PromptHistory
 from MaskWhatMattersLib.bridge.regions import REGION_CLASSES, segment_names
 from MaskWhatMattersLib.bridge.results_view import ResultsView
@@ -20,9 +30,7 @@ from MaskWhatMattersLib.bridge.widgets import JobBar, SetupStrip, ask_user
 from MaskWhatMattersLib.errors import InputError, JobError
 from MaskWhatMattersLib.relevance.registry import LocalizerInfo, available_localizers
 
-_ACKNOWLEDGED = "MaskWhatMatters/Acknowledged/"
 _ALL_SEGMENTS = ""
-_PARAMETER = "SlicerParameterName"
 
 
 class RelevancePanel:
@@ -38,15 +46,23 @@ class RelevancePanel:
     def __init__(self, ui: Any, logic: Any, icons: tuple[str, str], ask: Callable[[str, str], bool] = ask_user) -> None:
         self.ui, self.logic, self.ask = ui, logic, ask
         self.run: Any = None
-        self._parameters: Any = None
-        self._binding: int | None = None
-        self._observer: int | None = None
-        self._updating = False
         self._agreed_schedulers: set[str] = set()
         self._localizers: dict[str, LocalizerInfo] = available_localizers()
         self._history = PromptHistory(ui.historyCombo, self._take_prompts)
         self._fill_choices()
-        self.setup = SetupStrip(ui, self._required_packages, self.refresh)
+        self._bound = PanelParameters(
+            ui,
+            {
+                "localizer": ui.localizerCombo,
+                "device": ui.deviceCombo,
+                "modality": ui.modalityCombo,
+                "compute": ui.computeCombo,
+            },
+            {"inputVolume": ui.inputSelector, "regionNode": ui.regionSelector},
+            self.refresh,
+            self._correct,
+        )
+        self.setup = SetupStrip(ui, self._required_packages, self.refresh, self._on_ready)
         self.job = JobBar(ui, self.apply, self.cancel)
         self.results = ResultsView(ui, icons, self._save_results)
         self._connect()
@@ -59,17 +75,11 @@ class RelevancePanel:
             self.setup.forget()
             self.refresh()
             return
-        if self._parameters is not None:
-            self._parameters.disconnectGui(self._binding)
-            self._parameters.RemoveObserver(self._observer)
-        self._parameters = parameters
+        self._bound.follow(parameters)
         self.results.stop()
         if parameters is None:
             self.job.set_blocker(_("The scene is being closed"))
             return
-        # Not connectGui: Slicer's returns no tag, so what it connects could never be disconnected.
-        self._binding = parameters.connectParametersToGui(self._bound_widgets())
-        self._observer = parameters.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: self.refresh())
         if parameters.inputVolume is None:
             parameters.inputVolume = self.logic.shownVolume()
         self.refresh()
@@ -94,8 +104,12 @@ class RelevancePanel:
         parameters = self._parameters
         if parameters is None or self._blocker():
             return
-        scheduler = parameters.scheduler.strip() if parameters.compute == "scheduler" else ""
-        if scheduler and not self._agrees_to_send(scheduler):
+        scheduler = scheduler_of(parameters)
+        question = _(
+            "The voxels of the scan and your prompts will be sent to {address}. "
+            "Names and other patient data are not sent. Send them?"
+        ).format(address=scheduler)
+        if not agrees_to_send(scheduler, question, self._agreed_schedulers, self.ask):
             return
         region = parameters.regionNode if self._localizer().needs_roi else None
         self.job.begin()
@@ -112,9 +126,7 @@ class RelevancePanel:
                 regionNode=region,
                 segmentId=parameters.segmentId or None,
                 replaceNan=parameters.replaceNan,
-                scheduler=scheduler,
-                consent=bool(scheduler),
-                tlsFiles=(parameters.tlsCa, parameters.tlsCert, parameters.tlsKey),
+                **scheduler_options(parameters),
                 onEvent=self.job.show_event,
                 onTick=self.job.show_time,
                 onEnd=self._on_end,
@@ -145,46 +157,20 @@ class RelevancePanel:
             self.results.add(run.volume_node, run.rows)
         self.refresh()
 
-    def _agrees_to_send(self, scheduler: str) -> bool:
-        if scheduler not in self._agreed_schedulers:
-            text = _(
-                "The voxels of the scan and your prompts will be sent to {address}. "
-                "Names and other patient data are not sent. Send them?"
-            ).format(address=scheduler)
-            if not self.ask(text, _("Scans leave this computer")):
-                return False
-            self._agreed_schedulers.add(scheduler)
-        return True
-
     # Between widgets and parameter node
 
     def refresh(self) -> None:
         """Show the parameter node in the widgets that no connector covers, and say whether Apply can be pressed."""
-        parameters = self._parameters
-        if parameters is None or self._updating:
-            return
-        self._updating = True
-        try:
-            ui = self.ui
+        with self._bound.showing() as there:
+            if not there:
+                return
+            ui, parameters = self.ui, self._parameters
             if ui.promptEdit.toPlainText() != parameters.prompts:
                 ui.promptEdit.setPlainText(parameters.prompts)
-            for combo, value in self._combos(parameters):
-                index = combo.findData(value)
-                if index >= 0 and combo.currentIndex != index:
-                    combo.setCurrentIndex(index)
-            if ui.inputSelector.currentNode() is not parameters.inputVolume:
-                ui.inputSelector.setCurrentNode(parameters.inputVolume)
-            if ui.regionSelector.currentNode() is not parameters.regionNode:
-                ui.regionSelector.setCurrentNode(parameters.regionNode)
             self._show_localizer()
             self._fill_segments(parameters.regionNode, parameters.segmentId)
-            remote = parameters.compute == "scheduler"
-            for widget in (ui.schedulerLabel, ui.schedulerEdit):
-                widget.visible = remote
-            ui.tlsFrame.visible = remote and parameters.scheduler.strip().startswith("tls://")
+            show_scheduler_fields(ui, parameters)
             self.results.show(parameters.resultVolume, json.loads(parameters.results or "[]"))
-        finally:
-            self._updating = False
         self.setup.refresh()
         self.job.set_blocker(self._blocker(), _("Find the prompts in the volume (Ctrl+Enter in the prompt box)"))
 
@@ -207,7 +193,7 @@ class RelevancePanel:
             ),
             (info.needs_model and not parameters.model.strip(), _("Name a model folder under Advanced first")),
             (
-                info.needs_acknowledgement and not self._is_acknowledged(info.name),
+                info.needs_acknowledgement and not is_acknowledged(info.name),
                 _("Tick the box about research use first"),
             ),
             (
@@ -218,51 +204,25 @@ class RelevancePanel:
         ]
         return next((str(text) for applies, text in reasons if applies), "")
 
-    def _bound_widgets(self) -> dict[str, Any]:
-        """Widgets of the .ui file that name the parameter that they show."""
-        widgets = [widget for widget in vars(self.ui).values() if widget.property(_PARAMETER)]
-        return {str(widget.property(_PARAMETER)): widget for widget in widgets}
-
-    def _combos(self, parameters: Any) -> list[tuple[Any, str]]:
-        ui = self.ui
-        return [
-            (ui.localizerCombo, parameters.localizer),
-            (ui.deviceCombo, parameters.device),
-            (ui.modalityCombo, parameters.modality),
-            (ui.computeCombo, parameters.compute),
-        ]
+    @property
+    def _parameters(self) -> Any:
+        return self._bound.node
 
     def _fill_choices(self) -> None:
         ui = self.ui
         for info in self._localizers.values():
             ui.localizerCombo.addItem(info.title, info.name)
-        for text, device in (
-            (_("Automatic"), "auto"),
-            (_("Processor (CPU)"), "cpu"),
-            (_("Graphics card (CUDA)"), "cuda"),
-            (_("Apple graphics (MPS)"), "mps"),
-        ):
-            ui.deviceCombo.addItem(text, device)
+        fill_device_combo(ui.deviceCombo)
+        fill_compute_combo(ui.computeCombo)
         for text, modality in ((_("As the scan says"), ""), ("CT", "CT"), ("MR", "MR"), (_("X-ray"), "XR")):
             ui.modalityCombo.addItem(text, modality)
-        for text, place in ((_("This computer"), "local"), (_("Dask scheduler"), "scheduler")):
-            ui.computeCombo.addItem(text, place)
         ui.regionSelector.nodeTypes = list(REGION_CLASSES)
 
     def _connect(self) -> None:
         ui = self.ui
-        ui.promptEdit.connect("textChanged()", lambda: self._store("prompts", ui.promptEdit.toPlainText()))
-        for combo, name in (
-            (ui.localizerCombo, "localizer"),
-            (ui.deviceCombo, "device"),
-            (ui.modalityCombo, "modality"),
-            (ui.computeCombo, "compute"),
-            (ui.segmentCombo, "segmentId"),
-        ):
-            self._connect_combo(combo, name)
-        ui.inputSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._on_input)
-        ui.regionSelector.connect(
-            "currentNodeChanged(vtkMRMLNode*)", lambda node: self._store("regionNode", ui.regionSelector.currentNode())
+        ui.promptEdit.connect("textChanged()", lambda: self._bound.store("prompts", ui.promptEdit.toPlainText()))
+        ui.segmentCombo.connect(
+            "currentIndexChanged(int)", lambda index: self._bound.store("segmentId", ui.segmentCombo.itemData(index))
         )
         ui.acknowledgeCheckBox.connect("toggled(bool)", self._on_acknowledged)
         # One for each Enter key; only in the prompt box, since the same keys may mean something else elsewhere.
@@ -272,20 +232,13 @@ class RelevancePanel:
             shortcut.setContext(qt.Qt.WidgetShortcut)
             shortcut.connect("activated()", self._on_shortcut)
 
-    def _connect_combo(self, combo: Any, name: str) -> None:
-        combo.connect("currentIndexChanged(int)", lambda index: self._store(name, combo.itemData(index)))
+    def _correct(self, name: str, node: Any) -> Any:
+        """A selector whose node is gone picks the next one by itself: then a scan, and no overlay of ours."""
+        return self.logic.shownVolume() or node if name == "inputVolume" and ownership.is_ours(node) else node
 
-    def _store(self, name: str, value: Any) -> None:
-        if self._parameters is not None and not self._updating:
-            setattr(self._parameters, name, value)
-
-    def _on_input(self, node: Any) -> None:
-        """Follow the selector, which picks by itself when its node is gone: then a scan, and no overlay of ours."""
-        node = self.ui.inputSelector.currentNode()
-        parameters = self._parameters
-        if ownership.is_ours(node) and parameters is not None and parameters.inputVolume is None:
-            node = self.logic.shownVolume() or node
-        self._store("inputVolume", node)
+    def _on_ready(self) -> None:
+        if self._parameters is not None and self._parameters.compute == "local":
+            warm_up_worker()
 
     def _save_results(self, volume_node: Any, rows: list[Row]) -> None:
         parameters = self._parameters
@@ -318,17 +271,13 @@ class RelevancePanel:
             description=info.description, licence=info.licence
         )
         ui.acknowledgeCheckBox.visible = info.needs_acknowledgement
-        ui.acknowledgeCheckBox.checked = self._is_acknowledged(info.name)
+        ui.acknowledgeCheckBox.checked = is_acknowledged(info.name)
         ui.regionFrame.visible = info.needs_roi
 
-    def _is_acknowledged(self, localizer: str) -> bool:
-        return bool(qt.QSettings().value(_ACKNOWLEDGED + localizer) == "yes")
-
     def _on_acknowledged(self, checked: bool) -> None:
-        if self._updating:
-            return
-        qt.QSettings().setValue(_ACKNOWLEDGED + self._localizer().name, "yes" if checked else "no")
-        self.refresh()
+        if not self._bound.is_showing:
+            acknowledge(self._localizer().name, checked)
+            self.refresh()
 
     def _fill_segments(self, node: Any, segment_id: str) -> None:
         combo = self.ui.segmentCombo

@@ -12,6 +12,13 @@ import pytest
 _HERE = Path(__file__).parent
 
 
+def end_workers() -> None:
+    """End the worker that earlier tests left warm, if any did."""
+    jobs = sys.modules.get("MaskWhatMattersLib.bridge.jobs")
+    if jobs is not None:
+        jobs.close_runners()
+
+
 @pytest.fixture(scope="session")
 def probe_localizer(tmp_path_factory):
     """Install the localizer `probe` for this process and the workers that it starts."""
@@ -29,10 +36,9 @@ def probe_localizer(tmp_path_factory):
     before = os.environ.get("PYTHONPATH", "")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(folder), before]))
     available_localizers.cache_clear()
+    end_workers()  # one of other tests would not know the localizer
     yield
-    from MaskWhatMattersLib.bridge.jobs import close_runners
-
-    close_runners()
+    end_workers()
     os.environ["PYTHONPATH"] = before
     sys.path.remove(str(folder))
     available_localizers.cache_clear()
