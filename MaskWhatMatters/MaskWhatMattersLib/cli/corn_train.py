@@ -97,7 +97,8 @@ def run(given: dict[str, Any]) -> int:
     if given.pop("print_schema", False):
         return _print_schema()
     spec = read_spec(given)
-    is_first = int(os.environ.get("RANK", "0")) == 0  # torchrun starts this command once per device
+    # torchrun and srun start this command once per device.
+    is_first = int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))) == 0
     if is_first:
         from MaskWhatMattersLib.cli.inputs import check_output
 
@@ -198,8 +199,9 @@ def _train(spec: CornTrainSpec, report: Reporter) -> Job:
 
 @contextmanager
 def _stopped_by_interrupt(runner: Any) -> Iterator[None]:
-    # Several processes would not stop at the same step and wait for each other for ever: torchrun ends them instead.
-    if threading.current_thread() is not threading.main_thread() or int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    # Several processes would not stop at the same step and wait for each other for ever: their launcher ends them.
+    processes = int(os.environ.get("WORLD_SIZE", os.environ.get("SLURM_NTASKS", "1")))
+    if threading.current_thread() is not threading.main_thread() or processes > 1:
         yield
         return
     before = signal.getsignal(signal.SIGINT)
