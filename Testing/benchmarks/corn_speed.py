@@ -3,8 +3,8 @@
 python Testing/benchmarks/corn_speed.py [--device cpu|cuda] [--repeats N] [--patch D H W] [--parts-only] [--json FILE]
 
 The batch is the paper's: 2 labelled and 2 unlabelled patches of 80 x 112 x 112 (D, H, W), two V-Nets of 16 filters,
-SGD. For the part, branches mostly agree and labels mostly fit, so about as many voxels are agreed and right as late in a
-training; whole steps run the networks as they are before training. `code` is compared with the released flow of the
+SGD. For the part, branches mostly agree and labels mostly fit, so about as many voxels are agreed and right as late in
+a training; whole steps run the networks as they are before training. `code` is compared with the released flow of the
 same method (`corn_released_flow.py`), like with like; `ours` is measured as well. Sides take turns; medians are given.
 
 Figures: seconds of the CORN-specific part (selection, projection, pool, losses; forward and backward down to logits and

@@ -130,11 +130,11 @@ def test_the_correlation_reaches_the_features_of_both_branches(mode):
 def test_the_pool_holds_the_mean_projection_of_voxels_that_both_got_right(mode):
     objective, batch = make_objective(mode, shape(), LOSSES, 2), patches()
     output = knowing(batch, torch.cat([batch.labels, batch.labels]))
-    objective.unsupervised(output, batch, 0)
     features = [(b.dropped if mode == "code" else b.features)[1].flatten(1).T for b in output]
     mean = (objective.main_heads.project(features[0]) + objective.auxiliary_heads.project(features[1])) / 2
     if mode == "ours":
         mean = mean / mean.square().mean(1, keepdim=True).sqrt()
+    objective.unsupervised(output, batch, 0)
     right = (output.main.logits.argmax(1) == output.auxiliary.logits.argmax(1))[1].flatten()
     right &= (output.main.logits.argmax(1)[1] == 1).flatten() & (batch.labels[1] == 1).flatten()
     assert objective.pool.available[1, 1] == right.sum()
@@ -213,7 +213,7 @@ def test_released_targets_carry_gradients_and_ours_do_not():
     for mode in ("code", "ours"):
         given = embedded()
         given.main.requires_grad_()
-        objective = make_objective(mode, shape(), CornLossConfig(**SMALL, alignment_weight=0), 2)
+        objective = make_objective(mode, shape(), CornLossConfig(**SMALL, anchor_rows=8, alignment_weight=0), 2)
         same = Embedded(given.main, given.main.detach(), given.valid, given.available)
         objective.correlation(same, pool).backward()
         grown[mode] = given.main.grad.abs().max().item()
