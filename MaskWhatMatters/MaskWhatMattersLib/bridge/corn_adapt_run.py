@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import qt
 import slicer
@@ -23,13 +23,18 @@ from MaskWhatMattersLib.bridge.setup import missing_packages
 from MaskWhatMattersLib.bridge.training_plots import TrainingPlots
 from MaskWhatMattersLib.datasets.cases import CornCases, TrainingCase
 from MaskWhatMattersLib.errors import InputError, JobCancelledError, JobError
-from MaskWhatMattersLib.jobs.events import Event
 from MaskWhatMattersLib.training.points import parse_point
+
+if TYPE_CHECKING:
+    from MaskWhatMattersLib.jobs.events import Event
 
 PACKAGES = ("torch", "monai", "safetensors", "lightning_fabric")
 """Import names of what training needs, beside what every job needs."""
 
 MODEL_FILE, CHECKPOINT = "model.safetensors", "checkpoint.ckpt"  # as the training job calls them
+_LIVE = {"log_every": 2, "validate_every": 25, "save_every": 50}
+"""Steps between points of the curves and between checkpoints: someone watches, and one may take seconds."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -182,7 +187,7 @@ class CornAdaptRun:
             job,
             on_finished=self._finish,
             on_failed=self._fail,
-            on_cancelled=self._keep,
+            on_cancelled=lambda: self._keep("cancelled"),
             on_event=self._take_event,
             on_tick=self._tick,
         )
@@ -208,6 +213,8 @@ class CornAdaptRun:
 
     def _tell(self, stage: str, step: int, total: int) -> None:
         elapsed = time.monotonic() - self._started
+        from MaskWhatMattersLib.jobs.events import Event  # needs pydantic, which is not there when the panel opens
+
         self._on_event(Event("progress", stage=stage, step=step, total=total, elapsed_s=elapsed))
         self._on_tick(elapsed)
 
@@ -220,30 +227,30 @@ class CornAdaptRun:
 
     def _fail(self, error: Exception) -> None:
         self.error = error
-        self._end("failed")
+        self._keep("failed")
 
-    def _keep(self) -> None:
-        """After a cancel: the job has made a model; where it was stopped hard, its last checkpoint becomes one."""
+    def _keep(self, state: str) -> None:
+        """End in a state with what there is: where the job was stopped hard, its last checkpoint becomes the model."""
         if (self._output / MODEL_FILE).is_file() or not (self._output / CHECKPOINT).is_file():
-            self._end("cancelled")
+            self._end(state)
             return
         from MaskWhatMattersLib.jobs.corn_train_job import CornExportSpec
 
         try:
             self._monitor = JobMonitor(
                 self._runner.submit(CornExportSpec(output=self._output)),
-                on_finished=self._take_kept,
-                on_failed=lambda error: self._end("cancelled"),
-                on_cancelled=lambda: self._end("cancelled"),
+                on_finished=lambda trained: self._take_kept(trained, state),
+                on_failed=lambda error: self._end(state),
+                on_cancelled=lambda: self._end(state),
                 on_event=self._on_event,
                 on_tick=self._tick,
             )
         except JobError:  # Slicer is closing
-            self._end("cancelled")
+            self._end(state)
 
-    def _take_kept(self, trained: Any) -> None:
+    def _take_kept(self, trained: Any, state: str) -> None:
         self.steps = trained.steps
-        self._end("cancelled")
+        self._end(state)
 
     def _end(self, state: str) -> None:
         self._timer.stop()
@@ -315,7 +322,7 @@ def start_adaptation(
         "start_model": start_model or None,
         "minutes": minutes,
         "device": device,
-        "config": config or {},
+        "config": {**_LIVE, **(config or {})},
     }
     listening: dict[str, Any] = {key: callback for key, callback in (callbacks or {}).items() if callback is not None}
     return CornAdaptRun(training_runner(), cases, output, settings, **listening)

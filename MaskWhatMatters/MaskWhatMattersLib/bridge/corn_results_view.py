@@ -184,8 +184,8 @@ class CornResultsView:
         volume = _("{volume} mL").format(volume=milliliters(row.volume_ml))
         ui.volumeLabel.text = _("{volume} (after your edits)").format(volume=volume) if row.edited else volume
         words = {"green": _("good"), "amber": _("look closely"), "red": _("poor")}[row.light]
-        dot = f'<span style="color:{LIGHTS[row.light]}">&#9679;</span>'
-        ui.agreementLabel.text = f"{dot} {percent(row.agreement)} ({words})"
+        told = _("none") if row.agreement is None else f"{percent(row.agreement)} ({words})"
+        ui.agreementLabel.text = f'<span style="color:{LIGHTS[row.light]}">&#9679;</span> {told}'
         reasons = html.escape("; ".join(row.review_reasons))
         amber = LIGHTS["amber"]
         ui.reviewLabel.text = f'<span style="color:{amber}">&#9888;</span> <b>{_("Please review:")}</b> {reasons}.'

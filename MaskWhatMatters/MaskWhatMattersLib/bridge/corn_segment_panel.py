@@ -58,6 +58,7 @@ class CornSegmentPanel:
         self.job = JobBar(ui, self.apply, self.cancel)
         self.results = CornResultsView(ui, lambda node: self._parameters.store("shownVolume", node))
         ui.acknowledgeCheckBox.connect("toggled(bool)", self._on_acknowledged)
+        ui.advancedButton.connect("contentsCollapsed(bool)", lambda collapsed: self.refresh())
 
     # Life of the panel
 

@@ -182,7 +182,7 @@ def test_pictures_of_the_panel_and_of_the_views(host, tab, add_heart, screenshot
     tab.ui.acknowledgeCheckBox.checked = True
     tab.apply()
     host.screenshot(tab.widget, screenshots / "corn_failed.png")
-    tab.choose(tab.ui.modelCombo, "our-site")
+    tab.choose(tab.ui.modelCombo, "left-atrium")
     tab.ui.acknowledgeCheckBox.checked = True
     tab.apply()
     tab.ui.bodySurfaceSpinBox.value = 1.85

@@ -89,7 +89,7 @@ def test_no_review_where_all_is_well(tab):
         ("0.97", "yes", "#d08700", "look closely"),
         ("0.87", "no", "#d08700", "look closely"),
         ("0.60", "yes", "#c62f2f", "poor"),
-        ("nan", "yes", "#c62f2f", "poor"),
+        ("nan", "yes", "#c62f2f", "none"),
     ],
 )
 def test_traffic_light_follows_agreement_and_review(host, tab, agreement, review, light, word):
