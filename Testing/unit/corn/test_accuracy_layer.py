@@ -54,6 +54,9 @@ def test_unlabelled_patches_do_not_matter_during_the_warm_up():
 def test_pseudo_labels_are_one_piece():
     objective, given = layer(), batch()
     given.images.copy_(torch.randn(given.images.shape, generator=torch.Generator().manual_seed(0)))
+    logits = objective.teacher(given.images[2:]).logits
+    with torch.no_grad():  # an untrained network may find nothing; this one finds 5 % of the voxels, here and there
+        objective.averaged_main.head.bias[1] += (logits[:, 0] - logits[:, 1]).quantile(0.05)
     classes = objective.teacher(given.images[2:]).logits.argmax(1)
     found = objective.pseudo_labels(given)
     assert (found <= classes).all()
