@@ -104,7 +104,7 @@ class CornSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic = CornSegmentationLogic()
         self.setupStrip = SetupStrip(self.ui, self.requiredPackages, self.onSetupChanged, self.onReady)
         self.segment = CornSegmentPanel(self.ui, self.logic, self.setupStrip)
-        self.adapt = CornAdaptPanel(self.adaptUi, self.logic, self.setupStrip, self.segment.use_model)
+        self.adapt = CornAdaptPanel(self.adaptUi, self.logic, self.setupStrip, self.useModel)
         self.ui.tabs.connect("currentChanged(int)", lambda index: self.onSetupChanged())
         self.setupStrip.start()
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
@@ -128,6 +128,11 @@ class CornSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def exit(self):
         """Called when the user goes to another module; a running job goes on."""
         self.segment.leave()
+
+    def useModel(self, name):
+        """Go to the tab "Segment" with a model chosen, as after it was made in the other tab."""
+        self.segment.use_model(name)
+        self.ui.tabs.setCurrentIndex(0)
 
     def requiredPackages(self):
         """Import names of the packages that the tab on screen needs."""
@@ -292,7 +297,7 @@ class CornSegmentationLogic(ScriptedLoadableModuleLogic):
             JobError: The training failed; `details` has the worker's last lines, `hint` what to do.
             JobCancelledError: It was cancelled before there was a model.
         """
-        from MaskWhatMattersLib.bridge.corn_adapt_run import start_adaptation
+        from MaskWhatMattersLib.bridge.corn_adapt_start import start_adaptation
 
         run = start_adaptation(
             labelled,

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from MaskWhatMattersLib.bridge.adapt_cases import Pair, is_node, name_of, repeated_scans, require_node
-from MaskWhatMattersLib.bridge.nodes import Array, Node, local_affine, require_voxels, world_affine, world_from_parent
+from MaskWhatMattersLib.bridge.nodes import Node, local_affine, require_voxels, world_affine, world_from_parent
 from MaskWhatMattersLib.bridge.regions import segment_names
 from MaskWhatMattersLib.errors import InputError
 from MaskWhatMattersLib.volumes.geometry import Affine
@@ -92,11 +92,11 @@ def _reference_grid(segmentation: Node) -> tuple[tuple[int, ...], Affine] | None
 
 def _overlap(one: Node, other: Node) -> bool:
     """Whether the boxes around two nodes in the world meet; the exact look is taken when the training starts."""
-    first: Array = np.zeros(6)
-    second: Array = np.zeros(6)
+    first, second = [0.0] * 6, [0.0] * 6
     one.GetRASBounds(first)
     other.GetRASBounds(second)
-    return bool(np.all(np.maximum(first[::2], second[::2]) <= np.minimum(first[1::2], second[1::2])))
+    lower, upper = np.maximum(first[::2], second[::2]), np.minimum(first[1::2], second[1::2])
+    return bool(np.all(lower <= upper))
 
 
 def _check_files(pair: Pair) -> GridCheck:

@@ -12,7 +12,8 @@ from MaskWhatMattersLib.bridge.acknowledgement import is_acknowledged
 from MaskWhatMattersLib.bridge.adapt_cases import FEWEST_FOR_VALIDATION, validation_count
 from MaskWhatMattersLib.bridge.adapt_scans import AdaptScans
 from MaskWhatMattersLib.bridge.compute_choice import fill_device_combo
-from MaskWhatMattersLib.bridge.corn_adapt_run import PACKAGES, method, model_folder, point_text
+from MaskWhatMattersLib.bridge.corn_adapt_run import point_text
+from MaskWhatMattersLib.bridge.corn_adapt_start import PACKAGES, method, model_folder
 from MaskWhatMattersLib.bridge.corn_models import CornModel, corn_models
 from MaskWhatMattersLib.bridge.panel_parameters import PanelParameters
 from MaskWhatMattersLib.bridge.training_plot_view import TrainingPlotView
@@ -189,16 +190,17 @@ class CornAdaptPanel:
         if parameters is None:
             return str(_("The scene is being closed"))
         start = next((model for model in self._models or [] if model.name == self._start_model()), None)
+        research_only = _(
+            "The start model is for research only: choose it in the tab Segment and tick the box there first"
+        )
         reasons = [
             (bool(self.setup.missing), _("Install the missing packages first: the button at the top does it")),
             (not self.scans.labelled, _("Add at least one volume with its segmentation first")),
-            (
-                start is not None and start.needs_acknowledgement and not is_acknowledged(start.name),
-                _("The start model is for research only: choose it in the tab Segment and tick the box there first"),
-            ),
+            *((True, problem) for problem in self.scans.problems()[:1]),
+            (start is not None and start.needs_acknowledgement and not is_acknowledged(start.name), research_only),
         ]
         reason = next((str(text) for applies, text in reasons if applies), "")
-        return reason or next(iter(self.scans.problems()), "") or self._name_problem(parameters)
+        return reason or self._name_problem(parameters)
 
     def _name_problem(self, parameters: Any) -> str:
         try:
@@ -227,10 +229,11 @@ class CornAdaptPanel:
         parameters, labelled, unlabelled = self._parameters.node, self.scans.labelled, self.scans.unlabelled
         if not labelled:
             return str(_("Add scans with the left atrium marked; four or more let the result be measured."))
-        held_out = validation_count(len(labelled))
+        held_out, mode = validation_count(len(labelled)), method(parameters.adaptMode, unlabelled)
+        used = 0 if mode == "supervised" else len(unlabelled)
         sentences = [
             _("Learns from {labelled} labelled and {unlabelled} unlabelled scans for {minutes} min.").format(
-                labelled=len(labelled) - held_out, unlabelled=len(unlabelled), minutes=parameters.adaptMinutes
+                labelled=len(labelled) - held_out, unlabelled=used, minutes=parameters.adaptMinutes
             )
         ]
         if held_out:
@@ -241,7 +244,7 @@ class CornAdaptPanel:
                     count=FEWEST_FOR_VALIDATION
                 )
             )
-        if method(parameters.adaptMode, unlabelled) != parameters.adaptMode:
+        if mode != parameters.adaptMode:
             sentences.append(_("Without unlabelled scans it learns from the labelled ones alone."))
         return " ".join(str(sentence) for sentence in sentences)
 
@@ -268,7 +271,7 @@ class CornAdaptPanel:
         if run.dice is not None:
             text += " " + _("Dice on the scans held out: {dice:.3f}.").format(dice=run.dice)
         self.ui.resultLabel.text = text
-        if run.state == "cancelled":
+        if run.state != "done":
             self.ui.logLineLabel.text = _("Kept the model after {steps} steps").format(steps=run.steps)
 
     def _observe(self, scene: Any) -> None:

@@ -1,13 +1,11 @@
-"""One training on the scans of a site: from the Train button or the console to a model in the lists."""
+"""One training on the scans of a site: from nodes and files to curves in the scene and a model in the lists."""
 
 from __future__ import annotations
 
-import datetime
-import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,10 +14,8 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from MaskWhatMattersLib.bridge.adapt_cases import Pair, case_names, name_of, source_of, validation_count, write_case
-from MaskWhatMattersLib.bridge.adapt_checks import require_usable
-from MaskWhatMattersLib.bridge.jobs import JobMonitor, training_runner
-from MaskWhatMattersLib.bridge.setup import missing_packages
+from MaskWhatMattersLib.bridge.adapt_cases import Pair, case_names, name_of, validation_count, write_case
+from MaskWhatMattersLib.bridge.jobs import JobMonitor
 from MaskWhatMattersLib.bridge.training_plots import TrainingPlots
 from MaskWhatMattersLib.datasets.cases import CornCases, TrainingCase
 from MaskWhatMattersLib.errors import InputError, JobCancelledError, JobError
@@ -28,14 +24,7 @@ from MaskWhatMattersLib.training.points import parse_point
 if TYPE_CHECKING:
     from MaskWhatMattersLib.jobs.events import Event
 
-PACKAGES = ("torch", "monai", "safetensors", "lightning_fabric")
-"""Import names of what training needs, beside what every job needs."""
-
 MODEL_FILE, CHECKPOINT = "model.safetensors", "checkpoint.ckpt"  # as the training job calls them
-_LIVE = {"log_every": 2, "validate_every": 25, "save_every": 50}
-"""Steps between points of the curves and between checkpoints: someone watches, and one may take seconds."""
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True)
@@ -272,94 +261,3 @@ def point_text(step: int, loss: float | None, dice: float | None) -> str:
     parts = [] if loss is None else [_("loss {loss:.3f}").format(loss=loss)]
     parts += [] if dice is None else [_("validation Dice {dice:.3f}").format(dice=dice)]
     return str(_("Step {step}: {values}").format(step=step, values=", ".join(parts)))
-
-
-def start_adaptation(
-    labelled: Iterable[Any],
-    unlabelled: Iterable[Any] = (),
-    *,
-    start_model: str | None = None,
-    minutes: float = 30,
-    mode: str = "ours",
-    device: str = "auto",
-    name: str = "",
-    config: dict[str, Any] | None = None,
-    callbacks: dict[str, Callable[[Any], None] | None] | None = None,
-) -> CornAdaptRun:
-    """Start a training on a worker of its own.
-
-    Args:
-        labelled: Pairs of volume and segmentation or label map, as nodes or as files; a third value names a segment.
-        unlabelled: Volume nodes or files.
-        start_model: Name or file of the model to adapt; None trains from scratch.
-        minutes: Budget for the steps.
-        mode: Method; without unlabelled scans always "supervised".
-        device: "auto", "cpu", "cuda" or "mps".
-        name: Of the model; empty takes one with today's date.
-        config: Fields of `CornTrainingConfig`, for researchers and tests.
-        callbacks: on_event, on_tick and on_end of `CornAdaptRun`; None where nobody listens.
-
-    Raises:
-        InputError: Scans, name or budget cannot be used; said first, because no installation would mend it.
-        JobError: A package is missing.
-    """
-    cases = AdaptCases(
-        tuple(pair if isinstance(pair, Pair) else Pair(*map(source_of, pair)) for pair in labelled),
-        tuple(source_of(one) for one in unlabelled),
-    )
-    require_usable(slicer.mrmlScene, cases.labelled, cases.unlabelled)
-    if not minutes > 0:
-        raise InputError(f"The budget must be more than 0 minutes; found {minutes}. Give a larger one.")
-    output = model_folder(name, start_model)
-    missing = missing_packages(PACKAGES)
-    if missing:
-        raise JobError(
-            f"Packages are missing: {', '.join(missing)}.",
-            hint="Open the module Corn Segmentation and press the button in its first line.",
-        )
-    settings = {
-        "mode": method(mode, cases.unlabelled),
-        "start_model": start_model or None,
-        "minutes": minutes,
-        "device": device,
-        "config": {**_LIVE, **(config or {})},
-    }
-    listening: dict[str, Any] = {key: callback for key, callback in (callbacks or {}).items() if callback is not None}
-    return CornAdaptRun(training_runner(), cases, output, settings, **listening)
-
-
-def method(mode: str, unlabelled: Sequence[str]) -> str:
-    """The method that can be used: all but one learn from unlabelled scans."""
-    return mode if unlabelled else "supervised"
-
-
-def model_folder(name: str, start_model: str | None = None) -> Path:
-    """Where a new model of a name goes: a folder of its own among the user's models.
-
-    Args:
-        name: As typed; empty takes that of the start model with today's date, made unique.
-        start_model: The model that is adapted.
-
-    Raises:
-        InputError: Not a name, or one that is taken.
-    """
-    from MaskWhatMattersLib.models.places import default_user_folder, list_models
-
-    folder, taken = default_user_folder(), {entry.name.lower() for entry in list_models()}
-    typed = name.strip()
-    if typed:
-        if not _NAME.fullmatch(typed):
-            raise InputError(
-                f'"{typed}" cannot be the name of a model. Use letters, digits, dots and dashes, with a letter or a '
-                "digit in front."
-            )
-        if typed.lower() in taken or (folder / typed).exists():
-            raise InputError(f"There is a model {typed} already. Choose another name.")
-        return folder / typed
-    base = Path(start_model).stem if start_model else "left-atrium"
-    base = f"{base.split('-site-')[0]}-site-{datetime.date.today().isoformat()}"
-    wanted, number = base, 1
-    while wanted.lower() in taken or (folder / wanted).exists():
-        number += 1
-        wanted = f"{base}-{number}"
-    return folder / wanted

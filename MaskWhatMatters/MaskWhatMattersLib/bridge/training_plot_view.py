@@ -35,13 +35,12 @@ class TrainingPlotView:
     def show(self, chart: Any) -> None:
         """Draw a chart node; cheap when it is drawn already."""
         scene = chart.GetScene()
-        if self._node is None or self._node.GetScene() is not scene:
-            self._node = _view_node(scene, chart)
         if self._view is None:
             self._view = slicer.qMRMLPlotView()
             self._view.setMRMLScene(scene)
             self._container.layout().addWidget(self._view)
-        if self._view.mrmlPlotViewNode() is not self._node:
+        if self._node is None or self._node.GetScene() is not scene:
+            self._node = _view_node(scene, chart)
             self._view.setMRMLPlotViewNode(self._node)
         if self._node.GetPlotChartNodeID() != chart.GetID():
             self._node.SetPlotChartNodeID(chart.GetID())
