@@ -48,7 +48,7 @@ class AccuracyLayer(Objective):
         """Losses of a batch; unlabelled patches are not looked at during the warm-up."""
         if step == 0:
             self.start(network)
-        if step < self.numbers.accuracy.warmup or batch.labelled == batch.images.shape[0]:
+        if step < round(self.numbers.accuracy.warmup * self.pace) or batch.labelled == batch.images.shape[0]:
             labelled = CornBatch(batch.images[: batch.labelled], batch.labels, batch.scan_ids[: batch.labelled])
             output = network(labelled.images)
             supervised = Term(self.supervised(output, labelled), 1.0)
@@ -60,6 +60,11 @@ class AccuracyLayer(Objective):
         known = torch.where(true, labels, UNKNOWN)[: batch.labelled]
         terms = self.wrapped.unsupervised(output, CornBatch(pasted, known, batch.scan_ids), step)
         return weighed({"supervised": supervised, **terms}, self)
+
+    def plan(self, steps: int) -> None:
+        """Fit the warm-up and the method's ramps to the length of the training."""
+        super().plan(steps)
+        self.wrapped.plan(steps)
 
     def start(self, network: nn.Module) -> None:
         """Average from the first weights on."""

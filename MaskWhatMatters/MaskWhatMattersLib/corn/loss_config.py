@@ -46,7 +46,9 @@ class AccuracyLayerConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    warmup: int = Field(2000, ge=0, description="First steps, which learn from labelled patches alone.")
+    warmup: int = Field(
+        2000, ge=0, description="Of 15,000 steps: the first, which learn from labelled patches alone; fewer of fewer."
+    )
     average: float = Field(0.99, ge=0, lt=1, description="Decay of the averaged main branch.")
     box: float = Field(2 / 3, gt=0, lt=1, description="Side of the pasted box, as a share of the patch's side.")
     pseudo_weight: float = Field(0.5, ge=0, description="Weight of voxels with pseudo-labels; labelled ones have 1.")
@@ -86,7 +88,9 @@ class CornLossConfig(BaseModel):
     minimum_voxels: int = Field(
         1024, ge=2, description="`ours`, `paper`: agreed voxels that every class needs, or the step has no such loss."
     )
-    ramp_steps: int = Field(6000, ge=0, description="Steps until weights reach their value; 0: from the start.")
+    ramp_steps: int = Field(
+        6000, ge=0, description="Of 15,000 steps: until weights reach their value; fewer of fewer; 0: from the start."
+    )
     ramp_every: int = Field(150, ge=1, description="Steps for which a weight stays the same.")
     teacher_average: float = Field(0.99, ge=0, lt=1, description="`mean_teacher`: decay of the averaged teacher.")
     teacher_noise: float = Field(0.1, ge=0, description="`mean_teacher`: noise on the teacher's input, z-scored units.")

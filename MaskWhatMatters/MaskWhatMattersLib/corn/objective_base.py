@@ -15,6 +15,10 @@ from MaskWhatMattersLib.corn.network import CornOutput
 from MaskWhatMattersLib.training.seeds import step_seed
 
 
+FULL_LENGTH = 15000
+"""Steps of the published trainings; shorter ones have ramps and warm-up in proportion."""
+
+
 class Losses(NamedTuple):
     """Losses of one step.
 
@@ -46,6 +50,11 @@ class Objective(nn.Module):
         super().__init__()
         self.numbers = numbers
         self.seed = seed
+        self.pace = 1.0
+
+    def plan(self, steps: int) -> None:
+        """Fit ramps and warm-up to a training of so many steps, so that an hour on a small computer gets there, too."""
+        self.pace = min(1.0, steps / FULL_LENGTH)
 
     def forward(self, network: nn.Module, batch: CornBatch, step: int) -> Losses:
         """Losses of a batch; step 0 is the first of a training, not of a resumed part of it."""
@@ -76,7 +85,10 @@ class Objective(nn.Module):
 
     def ramp(self, step: int) -> float:
         """Factor of the unsupervised weights at a step."""
-        return gaussian_ramp(step, steps=self.numbers.ramp_steps, every=self.numbers.ramp_every)
+        numbers, pace = self.numbers, self.pace
+        return gaussian_ramp(
+            step, steps=round(numbers.ramp_steps * pace), every=max(1, round(numbers.ramp_every * pace))
+        )
 
     def generator(self, step: int, device: torch.device) -> torch.Generator:
         """Random numbers of one step of this process."""

@@ -140,6 +140,7 @@ def _train(
     module.train()
     if not state["steps"]:
         state["steps"] = _steps(config, fabric, module, training, scans, progress)
+    training.objective.plan(state["steps"])
     log = TrainingLog(folder, state["step"], tensorboard=config.tensorboard, active=fabric.is_global_zero)
     progress.stage("Training", total=state["steps"] - state["step"])
     try:

@@ -261,3 +261,22 @@ def test_three_classes_train_as_well():
     for mode in CORN:
         objective = make_objective(mode, config, LOSSES, 2)
         assert torch.isfinite(objective(CornNetwork(config), batch, 0).total)
+
+
+@pytest.mark.parametrize("accuracy_layer", [False, True])
+def test_a_short_training_gets_through_its_ramp_in_proportion(accuracy_layer):
+    objective = make_objective(
+        "ours", shape(), CornLossConfig(anchor_rows=8, pool_rows=16), 2, accuracy_layer=accuracy_layer
+    )
+    method = objective.wrapped if accuracy_layer else objective
+    assert method.ramp(1200) == pytest.approx(gaussian_ramp(1200, steps=6000, every=150))
+    objective.plan(3000)
+    assert method.ramp(0) == pytest.approx(np.exp(-5))
+    assert method.ramp(600) == pytest.approx(gaussian_ramp(3000, steps=6000, every=150))
+    assert method.ramp(1200) == 1
+
+
+def test_a_longer_training_keeps_the_published_ramp():
+    objective = make_objective("code", shape(), CornLossConfig(anchor_rows=8, pool_rows=16), 2)
+    objective.plan(60000)
+    assert objective.ramp(3000) == pytest.approx(gaussian_ramp(3000, steps=6000, every=150))
