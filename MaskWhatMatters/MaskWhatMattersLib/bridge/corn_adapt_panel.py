@@ -163,6 +163,7 @@ class CornAdaptPanel:
         if run.model is not None:
             self._made = run.name
             self._show_result(run)
+            self._parameters.node.adaptName = ""  # the next model needs another one
         self.refresh()
 
     def _on_show_plot(self, pressed: bool) -> None:
