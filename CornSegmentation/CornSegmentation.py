@@ -1,4 +1,4 @@
-"""Slicer module CornSegmentation: the left atrium in a heart scan, and its volume. The work is in MaskWhatMattersLib."""
+"""Slicer module CornSegmentation: the left atrium in a scan, and its volume. The work is in MaskWhatMattersLib."""
 # ruff: noqa: PT009, PT027  (the self test runs inside Slicer, without pytest)
 
 import unittest

@@ -14,7 +14,6 @@ from MaskWhatMattersLib.corn.losses import dice_and_cross_entropy
 from MaskWhatMattersLib.corn.network import CornOutput
 from MaskWhatMattersLib.training.seeds import step_seed
 
-
 FULL_LENGTH = 15000
 """Steps of the published trainings; shorter ones have ramps and warm-up in proportion."""
 

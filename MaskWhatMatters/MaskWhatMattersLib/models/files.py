@@ -51,6 +51,7 @@ def save_model(state_dict: Mapping[str, Tensor], card: ModelCard, path: str | Pa
             )
             beside = card_path(weights)
             beside.write_text(written.model_dump_json(indent=2) + "\n", encoding="utf-8")
+            weights.chmod(beside.stat().st_mode & 0o777)  # safetensors makes a file that nobody else may read
             os.replace(weights, path)
             os.replace(beside, card_path(path))
     except (OSError, SafetensorError) as error:

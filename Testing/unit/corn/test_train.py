@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from corn_phantoms import atrium_scan
 
+from corn_phantoms import atrium_scan
 from MaskWhatMattersLib.corn.config import CornTrainingConfig
 from MaskWhatMattersLib.corn.network import CornNetwork
 from MaskWhatMattersLib.corn.train import train, trained_network

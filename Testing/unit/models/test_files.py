@@ -24,6 +24,12 @@ def test_a_saved_model_comes_back_with_its_card(tmp_path):
     assert all(torch.allclose(tensors[name].float(), state[name].float(), atol=1e-3) for name in state)
 
 
+def test_weights_and_card_may_be_read_by_the_same_people(tmp_path):
+    save_model(network().state_dict(), card(), tmp_path / "m.safetensors")
+    weights, beside = ((tmp_path / name).stat().st_mode for name in ("m.safetensors", "m.json"))
+    assert weights == beside
+
+
 def test_floats_are_stored_as_float16_and_integers_as_they_are(tmp_path):
     path = tmp_path / "m.safetensors"
     state = {"a": torch.ones(2, dtype=torch.float64), "n": torch.tensor(70_000), "b": torch.tensor([True])}
