@@ -11,7 +11,8 @@ from slicer.i18n import tr as _
 
 from MaskWhatMattersLib.bridge.adapt_checks import GridCheck
 
-_ROWS_SHOWN = (3, 7)  # space for so many rows at least and at most; the table scrolls beyond
+_ROWS_SHOWN = (3, 6)  # space for so many rows at least and at most; the table scrolls beyond
+_ROW_HEIGHT = 22
 SCAN, LABEL, GRID, USE = range(4)
 _COLORS = {"same": "#2e8b57", "resampled": "#d08700", "unknown": "#808080", "refused": "#c62828"}
 
@@ -57,6 +58,7 @@ class CaseTable:
         self._shown: list[CaseRow] | None = None
         table.setColumnCount(4)
         table.setHorizontalHeaderLabels([_("Scan"), _("Label"), _("Grid"), _("Use")])
+        table.verticalHeader().setDefaultSectionSize(_ROW_HEIGHT)
         header = table.horizontalHeader()
         for column in (SCAN, LABEL):
             header.setSectionResizeMode(column, qt.QHeaderView.Stretch)
@@ -84,7 +86,7 @@ class CaseTable:
                     item.setForeground(qt.QBrush(qt.QColor(_COLORS[row.check.status])))
                 self._table.setItem(index, column, item)
         fewest, most = _ROWS_SHOWN
-        space = self._table.verticalHeader().defaultSectionSize * min(max(len(rows), fewest), most)
+        space = _ROW_HEIGHT * min(max(len(rows), fewest), most)
         self._table.setFixedHeight(self._table.horizontalHeader().height + space + 4)
 
     @staticmethod

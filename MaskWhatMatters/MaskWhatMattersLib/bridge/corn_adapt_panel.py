@@ -265,12 +265,12 @@ class CornAdaptPanel:
 
     def _show_result(self, run: Any) -> None:
         if run.state == "done":
-            text = _("Made the model <b>{name}</b> in {steps} steps.")
+            text = _("Made <b>{name}</b> in {steps} steps.")
         else:
-            text = _("Kept the model after {steps} steps: <b>{name}</b>.")
+            text = _("Kept <b>{name}</b> after {steps} steps.")
         text = text.format(name=run.name, steps=run.steps)
         if run.dice is not None:
-            text += " " + _("Dice on the scans held out: {dice:.3f}.").format(dice=run.dice)
+            text += " " + _("Held-out Dice {dice:.3f}.").format(dice=run.dice)
         self.ui.resultLabel.text = text
         if run.state != "done":
             self.ui.logLineLabel.text = _("Kept the model after {steps} steps").format(steps=run.steps)
