@@ -74,6 +74,7 @@ def start_adaptation(
         "start_model": start_model or None,
         "minutes": minutes,
         "device": device,
+        "small_without_gpu": True,
         "config": {**_LIVE, **(config or {})},
     }
     listening: dict[str, Any] = {key: callback for key, callback in (callbacks or {}).items() if callback is not None}

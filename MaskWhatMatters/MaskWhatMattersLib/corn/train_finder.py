@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from MaskWhatMattersLib.corn.cards import FINDER_ARCHITECTURE, LABELS, left_atrium_data
 from MaskWhatMattersLib.corn.preprocessing import ScanPreprocessing, prepare_label_map, prepare_scan
+from MaskWhatMattersLib.corn.presets import OTHER_SCANNERS
 from MaskWhatMattersLib.corn.surroundings import embed
 from MaskWhatMattersLib.datasets.device_scans import DeviceScans, PatchAugmentConfig
 from MaskWhatMattersLib.datasets.manifest import read_manifest
@@ -41,12 +42,8 @@ class FinderTrainingConfig(BaseModel):
     network: VNetConfig = Field(VNetConfig(width=8, depth=4, dropout=0.0), description="Shape of the network.")
     preprocessing: ScanPreprocessing = Field(ScanPreprocessing(spacing_mm=2.5), description="What happens to scans.")
     augment: PatchAugmentConfig = Field(
-        PatchAugmentConfig(
-            quarter_turns=False, flips=False, rotation_deg=20, zoom=1.2, gamma=0.3, contrast=0.2, brightness=0.2,
-            bias_field=0.2, noise=0.15, blur=0.2,
-        ),
-        description="How patches change.",
-    )  # fmt: skip
+        PatchAugmentConfig(**{**OTHER_SCANNERS, "zoom": 1.2}), description="How patches change."
+    )
     patch_size: tuple[int, int, int] = Field((24, 96, 96), description="Voxels, D, H, W.")
     surroundings: int = Field(4, ge=1, description="Made-up fields of view per scan.")
     largest: tuple[int, int, int] = Field((32, 144, 144), description="Largest field of view, voxels.")

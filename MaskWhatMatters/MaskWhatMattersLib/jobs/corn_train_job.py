@@ -44,6 +44,9 @@ class CornTrainSpec(JobSpec):
     )
     accuracy_layer: bool | None = Field(None, description="Add the accuracy layer; as in the config when None.")
     start_model: Path | str | None = Field(None, description="Model to start from, name or file; None: from scratch.")
+    small_without_gpu: bool = Field(
+        False, description="From scratch without a GPU: train at half the resolution and width (`presets.SMALL`)."
+    )
     minutes: float | None = Field(None, gt=0, description="Budget: at most as many steps as fit.")
     steps: int | None = Field(None, ge=1, description="Optimizer steps; those of the config when None.")
     device: str = Field("auto", description='"auto", "cpu", "cuda", "cuda:1", "mps".')
@@ -136,17 +139,22 @@ def cases_of(spec: CornTrainSpec) -> CornCases:
 def training_settings(spec: CornTrainSpec) -> tuple[CornTrainingConfig, dict[str, Tensor] | None, ModelCard | None]:
     """Settings of the training, and weights and card to start from.
 
-    Network and preprocessing are those of the start model.
+    Network and preprocessing are those of the start model; patch, augmentation, averaging and schedule are those of
+    `presets.adaptation`, where the settings say nothing else.
 
     Raises:
         InputError: Settings that are not valid; lists all.
         ModelFileError: The start model cannot be used, or the settings ask for another network or preprocessing.
     """
     from MaskWhatMattersLib.corn.config import CornTrainingConfig
+    from MaskWhatMattersLib.corn.presets import SMALL, adaptation
+    from MaskWhatMattersLib.networks.devices import torch_device
 
     typed = {name: getattr(spec, name) for name in _TYPED if getattr(spec, name) is not None}
     values = merged(spec.config, typed)
     if spec.start_model is None:
+        if spec.small_without_gpu and torch_device(spec.device).type == "cpu":
+            values = merged(SMALL, values)
         return checked_settings(CornTrainingConfig, values, source="training settings"), None, None
 
     from MaskWhatMattersLib.corn.model_files import read_network
@@ -154,7 +162,8 @@ def training_settings(spec: CornTrainSpec) -> tuple[CornTrainingConfig, dict[str
 
     network, preprocessing, card = read_network(spec.start_model, ARCHITECTURE, CornNetworkConfig, CornNetwork)
     of_model = {"network": network.config.model_dump(), "preprocessing": preprocessing.model_dump()}
-    config = checked_settings(CornTrainingConfig, merged(of_model, values), source="training settings")
+    recipe = adaptation(preprocessing.spacing_mm, network.config.divisor)
+    config = checked_settings(CornTrainingConfig, merged(merged(recipe, of_model), values), source="training settings")
     differing = [
         f"{part}.{name} is {getattr(getattr(config, part), name)!r}, the model has {value!r}"
         for part, fields in of_model.items()

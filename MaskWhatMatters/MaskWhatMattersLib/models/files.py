@@ -45,7 +45,8 @@ def save_model(state_dict: Mapping[str, Tensor], card: ModelCard, path: str | Pa
     try:
         with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent) as aside:
             weights = Path(aside) / path.name
-            save_file(tensors, weights, metadata={"format": "pt", "name": card.name, "version": card.version})
+            # One key: safetensors writes several in random order, and the same model shall be the same file.
+            save_file(tensors, weights, metadata={"format": "pt"})
             written = card.model_copy(
                 update={"sha256": sha256_of(weights), "library_version": MaskWhatMattersLib.__version__}
             )
