@@ -5,7 +5,7 @@ python Testing/benchmarks/corn_speed.py [--device cpu|cuda] [--repeats N] [--pat
 The batch is the paper's: 2 labelled and 2 unlabelled patches of 80 x 112 x 112 (D, H, W), two V-Nets of 16 filters,
 SGD. For the part, branches mostly agree and labels mostly fit, so about as many voxels are agreed and right as late in
 a training; whole steps run the networks as they are before training. `code` is compared with the released flow of the
-same method (`corn_released_flow.py`), like with like; `ours` is measured as well. Sides take turns; medians are given.
+same method (`_corn_released_flow.py`), like with like; `ours` is measured as well. Sides take turns; medians are given.
 
 Figures: seconds of the CORN-specific part (selection, projection, pool, losses; forward and backward down to logits and
 features) and of the whole step; `corn_part_speedup` and `step_speedup`, released flow divided by `code`; `pool_share`,
@@ -27,7 +27,7 @@ import torch
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2] / "MaskWhatMatters")]
 
-from corn_released_flow import ReleasedFlow  # noqa: E402
+from _corn_released_flow import ReleasedFlow  # noqa: E402
 
 from MaskWhatMattersLib.corn.batch import CornBatch  # noqa: E402
 from MaskWhatMattersLib.corn.loss_config import CornLossConfig  # noqa: E402
