@@ -14,8 +14,8 @@ crop_s                one cropped scan from volume to label map, both branches, 
 full_fov_s            the same for 576 x 576 x 88 voxels of 0.625 mm, finder included, in a fresh process, models loaded
 full_fov_peak_gb      largest resident memory of that process
 
-made_up_fov_dice      mean Dice on the five scans in made-up surroundings of 432 x 432 voxels, the atrium found first, and
-                      how much it differs from that of the crops alone
+made_up_fov_dice      mean Dice on the five scans in made-up surroundings of 432 x 432 voxels, the atrium found first,
+                      and how much it differs from that of the crops alone
 
 Made-up surroundings are the scan's own anatomy, mirrored, warped and shaded (`corn/surroundings.py`). What the finder
 does on a real whole scan they cannot say: none is at hand.
