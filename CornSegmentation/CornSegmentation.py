@@ -28,7 +28,7 @@ class CornSegmentation(ScriptedLoadableModule):
             translate("qSlicerAbstractCoreModule", "Segmentation"),
             translate("qSlicerAbstractCoreModule", "Cardiac"),
         ]
-        self.parent.dependencies = ["Segmentations", "Volumes"]
+        self.parent.dependencies = ["Plots", "Segmentations", "Volumes"]
         self.parent.contributors = ["The MaskWhatMatters contributors"]
         self.parent.helpText = _(
             "Marks the left atrium in gadolinium-enhanced MR scans of the heart and measures its volume. Two branches "
@@ -127,7 +127,8 @@ class CornSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def exit(self):
         """Called when the user goes to another module; a running job goes on."""
-        self.segment.leave()
+        if self.segment is not None:  # after a reload, Slicer may tell the panel from before it
+            self.segment.leave()
 
     def useModel(self, name):
         """Go to the tab "Segment" with a model chosen, as after it was made in the other tab."""

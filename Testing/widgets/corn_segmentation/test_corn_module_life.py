@@ -100,6 +100,13 @@ def test_closed_scene_leaves_an_empty_panel(host, tab):
     assert tab.ui.inputSelector.currentNode() is None
 
 
+def test_panel_from_before_a_reload_may_still_be_told_to_leave(host, tab):
+    old = tab.widget
+    host.reload_module("CornSegmentation")
+    old.exit()
+    old.enter()
+
+
 def test_reload_while_a_job_runs_cancels_it_and_the_next_works(host, tab):
     tab.be_slow()
     tab.click()
