@@ -44,7 +44,7 @@ class CornResultsView:
         ui.bodySurfaceSpinBox.connect("valueChanged(double)", self._on_body_surface)
         ui.disagreementCheckBox.connect("toggled(bool)", lambda checked: self._show_overlay())
         ui.opacitySlider.connect("valueChanged(double)", lambda value: set_overlay_opacity(slicer.mrmlScene, value))
-        ui.show3DCheckBox.connect("toggled(bool)", lambda checked: self._show_3d())
+        ui.show3DCheckBox.connect("toggled(bool)", self._on_show_3d)
         self._fill()
 
     def start(self, volume_node: Any) -> None:
@@ -112,7 +112,8 @@ class CornResultsView:
             if other.segmentation.GetDisplayNode() is not None:
                 other.segmentation.GetDisplayNode().SetVisibility(other is row)
         self._show_overlay()
-        self._show_3d()
+        if self._ui.show3DCheckBox.checked:
+            row.segmentation.CreateClosedSurfaceRepresentation()
         segmentation = row.segmentation.GetSegmentation()
         center = row.segmentation.GetSegmentCenterRAS(segmentation.GetNthSegmentID(0)) if row.volume_ml else None
         if center is not None:
@@ -151,14 +152,14 @@ class CornResultsView:
         if show_overlay(slicer.mrmlScene, row.volume_node, overlay, float(self._ui.opacitySlider.value)):
             fit_slice_views()
 
-    def _show_3d(self) -> None:
+    def _on_show_3d(self, checked: bool) -> None:
+        """Only the box itself takes surfaces back: one that the user made in the Segment Editor stays otherwise."""
         current = self._current()
-        for row in self._rows:
-            segmentation = row.segmentation
-            if row is current and self._ui.show3DCheckBox.checked:
-                segmentation.CreateClosedSurfaceRepresentation()
-            elif segmentation.GetSegmentation().ContainsRepresentation("Closed surface"):
-                segmentation.RemoveClosedSurfaceRepresentation()
+        if checked and current is not None:
+            current.segmentation.CreateClosedSurfaceRepresentation()
+        for row in () if checked else self._rows:
+            if row.segmentation.GetSegmentation().ContainsRepresentation("Closed surface"):
+                row.segmentation.RemoveClosedSurfaceRepresentation()
 
     # Show
 
@@ -189,11 +190,7 @@ class CornResultsView:
         reasons = html.escape("; ".join(row.review_reasons))
         amber = LIGHTS["amber"]
         ui.reviewLabel.text = f'<span style="color:{amber}">&#9888;</span> <b>{_("Please review:")}</b> {reasons}.'
-        self._is_following = True
-        try:
-            ui.bodySurfaceSpinBox.value = row.body_surface_m2 or 0.0
-        finally:
-            self._is_following = False
+        self._follow_body_surface(row.body_surface_m2 or 0.0)
         indexed = row.indexed_ml_m2
         for widget in (ui.indexedCaption, ui.indexedLabel):
             widget.visible = indexed is not None
@@ -201,3 +198,13 @@ class CornResultsView:
             ui.indexedLabel.text = _("{volume} mL/m\u00b2").format(volume=milliliters(indexed))
         ui.opacitySlider.enabled = bool(ui.disagreementCheckBox.checked)
         ui.noticeLabel.text = _("Not for clinical use. Model {model}.").format(model=row.model)
+
+    def _follow_body_surface(self, value: float) -> None:
+        box = self._ui.bodySurfaceSpinBox
+        if abs(float(box.value) - value) < 1e-9:
+            return  # writing even the same number would reformat the text that the user is typing
+        self._is_following = True
+        try:
+            box.value = value
+        finally:
+            self._is_following = False

@@ -45,6 +45,18 @@ def test_body_surface_gives_the_indexed_volume(host, tab):
     assert not tab.ui.indexedLabel.visible
 
 
+def test_body_surface_can_be_typed_in_key_by_key(host, tab):
+    from PySide6.QtTest import QTest
+
+    tab.apply()
+    tab.ui.bodySurfaceSpinBox.selectAll()
+    for key in "1.85":
+        QTest.keyClicks(tab.ui.bodySurfaceSpinBox, key)
+        host.process_events()
+    assert tab.ui.bodySurfaceSpinBox.value == 1.85
+    assert tab.ui.indexedLabel.visible
+
+
 def test_disagreement_overlay_is_shown_on_demand(host, tab):
     tab.apply()
     view = host.slicer.app.layoutManager().sliceWidget("Green").mrmlSliceCompositeNode()
@@ -64,6 +76,13 @@ def test_surface_is_made_and_removed_on_demand(tab):
     assert segmentation.ContainsRepresentation("Closed surface")
     tab.ui.show3DCheckBox.checked = False
     assert not segmentation.ContainsRepresentation("Closed surface")
+
+
+def test_surface_that_the_user_made_stays_when_the_result_is_shown_again(tab):
+    tab.apply()
+    tab.nodes()[0].CreateClosedSurfaceRepresentation()  # as the button Show 3D of the Segment Editor does
+    tab.widget.segment.results.show_in_views()
+    assert tab.nodes()[0].GetSegmentation().ContainsRepresentation("Closed surface")
 
 
 def test_review_is_asked_for_with_its_reasons(host, tab):
@@ -160,6 +179,7 @@ def test_models_are_listed_and_described(tab):
     tab.choose(combo, "our-site")
     assert combo.currentText == "our-site 1.2.3 (Dice 0.912)"
     assert "Dice 0.912 on made-up scans. Trained on made up (3 scans)." in tab.ui.modelInfoLabel.text
+    assert tab.ui.modelInfoLabel.toolTip == "Dice: made-up scans, by hand"
     tab.ui.acknowledgeCheckBox.checked = True
     tab.apply()
     assert "our-site 1.2.3" in tab.ui.noticeLabel.text
