@@ -22,7 +22,8 @@ class CornModel:
     Attributes:
         name: What the job takes.
         title: One line: name, version, Dice.
-        description: What it learned from, how it was measured, its licence.
+        description: Where it was measured, what it learned from, its licence; a few lines.
+        protocol: How it was measured, in full; empty when it was not.
         needs_acknowledgement: Whether its weights are for research only.
         path: The .safetensors file.
     """
@@ -30,6 +31,7 @@ class CornModel:
     name: str
     title: str
     description: str
+    protocol: str
     needs_acknowledgement: bool
     path: Path
 
@@ -77,7 +79,9 @@ def _describe(name: str, path: Path, card: ModelCard) -> CornModel:
     parts = []
     if dice is not None:
         title = _("{title} (Dice {dice:.3f})").format(title=title, dice=dice.value)
-        parts.append(_("Dice {dice:.3f} on {protocol}.").format(dice=dice.value, protocol=dice.protocol.rstrip(".")))
+        # Up to the first comma: the rest is for whoever compares methods, and would push Apply off a small screen.
+        where = dice.protocol.split(",")[0].rstrip(".")
+        parts.append(_("Dice {dice:.3f} on {protocol}.").format(dice=dice.value, protocol=where))
     else:
         parts.append(_("Not measured."))
     trained = ", ".join(
@@ -87,4 +91,5 @@ def _describe(name: str, path: Path, card: ModelCard) -> CornModel:
     if trained:
         parts.append(_("Trained on {data}.").format(data=trained))
     parts.append(_("Licence: {licence}.").format(licence=card.licence.rstrip(".")))
-    return CornModel(name, title, " ".join(parts), card.research_only, path)
+    protocol = "" if dice is None else _("Dice: {protocol}").format(protocol=dice.protocol)
+    return CornModel(name, title, " ".join(parts), protocol, card.research_only, path)

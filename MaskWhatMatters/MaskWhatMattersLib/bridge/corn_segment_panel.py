@@ -192,6 +192,7 @@ class CornSegmentPanel:
             show_scheduler_fields(ui, parameters)
             self._show_study(parameters.inputVolume)
             ui.modelInfoLabel.text = model.description if model is not None else ""
+            ui.modelInfoLabel.toolTip = model.protocol if model is not None else ""
             ui.modelInfoLabel.visible = model is not None
             ui.acknowledgeCheckBox.visible = model is not None and model.needs_acknowledgement
             ui.acknowledgeCheckBox.checked = model is not None and is_acknowledged(model.name)

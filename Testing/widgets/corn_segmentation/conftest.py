@@ -32,7 +32,9 @@ def corn_models(tmp_path_factory):
                 training_data=(TrainingData(name="made up", licence="none", research_only=True, cases=3),),
                 licence="for tests",
                 research_only=True,
-                metrics=(Metric(name="Dice", value=0.9123, protocol="made-up scans"),) if name == "our-site" else (),
+                metrics=(Metric(name="Dice", value=0.9123, protocol="made-up scans, by hand"),)
+                if name == "our-site"
+                else (),
             )
             (default_user_folder() / f"{name}.json").write_text(card.model_dump_json())
             (default_user_folder() / f"{name}.safetensors").touch()
