@@ -105,7 +105,7 @@ class CornSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.setupStrip = SetupStrip(self.ui, self.requiredPackages, self.onSetupChanged, self.onReady)
         self.segment = CornSegmentPanel(self.ui, self.logic, self.setupStrip)
         self.adapt = CornAdaptPanel(self.adaptUi, self.logic, self.setupStrip, self.useModel)
-        self.ui.tabs.connect("currentChanged(int)", lambda index: self.onSetupChanged())
+        self.ui.tabs.connect("currentChanged(int)", lambda index: self.listModels())
         self.setupStrip.start()
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
@@ -140,6 +140,12 @@ class CornSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         panel = self.adapt if self.ui.tabs.currentIndex == 1 else self.segment
         return panel.required_packages() if panel is not None else ()
 
+    def listModels(self):
+        """A model was made in the other tab, or the packages to read the cards are there now."""
+        for panel in self.panels:
+            panel.list_models()
+        self.onSetupChanged()
+
     def onSetupChanged(self):
         """Packages were installed, or another tab needs others."""
         for panel in self.panels:
@@ -149,8 +155,7 @@ class CornSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Nothing is missing: the worker starts while the user still chooses."""
         from MaskWhatMattersLib.bridge.jobs import warm_up_worker
 
-        self.segment.list_models()
-        self.segment.refresh()
+        self.listModels()
         if self.logic.getParameterNode().compute == "local":
             warm_up_worker()
 

@@ -100,6 +100,21 @@ def test_closed_scene_leaves_an_empty_panel(host, tab):
     assert tab.ui.inputSelector.currentNode() is None
 
 
+@pytest.mark.parametrize("notice", [lambda widget: widget.onReady(), lambda widget: widget.ui.tabs.setCurrentIndex(1)])
+def test_model_that_appears_later_is_offered_in_both_tabs(corn_models, corn_widget, notice):
+    card = (corn_models / "our-site.json").read_text().replace("our-site", "late")
+    (corn_models / "late.json").write_text(card)
+    (corn_models / "late.safetensors").touch()
+    try:
+        notice(corn_widget)
+        for combo in (corn_widget.ui.modelCombo, corn_widget.adaptUi.startCombo):
+            assert combo.findData("late") >= 0
+        assert corn_widget.ui.modelCombo.itemData(corn_widget.ui.modelCombo.currentIndex) == "left-atrium"
+    finally:
+        for file in corn_models.glob("late.*"):
+            file.unlink()
+
+
 def test_panel_from_before_a_reload_may_still_be_told_to_leave(host, tab):
     old = tab.widget
     host.reload_module("CornSegmentation")
