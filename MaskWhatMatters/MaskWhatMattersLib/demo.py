@@ -201,6 +201,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sheet = options.output / "contact_sheet.png"
     contact_sheet(_rows(lines), sheet)
     _print_table(lines, time.perf_counter() - started)
+    _print_atrium(cases)
     _print_next(sheet, lines)
     return 0
 
@@ -247,6 +248,33 @@ def _print_table(lines: Sequence[Line], seconds: float) -> None:
     console.print(f"{len(lines)} answers in {seconds:.0f} s, reading and loading included.")
 
 
+def _print_atrium(cases: Sequence[Case]) -> None:
+    """What the network made for the left atrium says about the scan of it, where there is one."""
+    case = next((case for case in cases if case.asked[0].prompt == "left atrium"), None)
+    if case is None:
+        return
+    from MaskWhatMattersLib.corn.predict import AtriumSegmenter
+    from MaskWhatMattersLib.evaluation.overlap import dice
+
+    volume = read_volume(case.image, modality=case.modality)
+    try:
+        atrium = AtriumSegmenter.load().segment(volume)
+    except InputError as error:
+        print(f"The left atrium was not segmented: {error}")
+        return
+    truth = _truth(case, volume)
+    overlap = ""
+    if truth is not None:
+        wanted = truth.array == 1
+        score, manual_ml = dice(atrium.label_map.array > 0, wanted), wanted.sum() * truth.voxel_volume_ml
+        overlap = f"Dice {score:.2f}, manual volume {manual_ml:.1f} mL; "
+    print(
+        f"The left atrium of the same scan by {atrium.model} (Corn Segmentation): {atrium.volume_ml:.1f} mL; {overlap}"
+        f"agreement {atrium.agreement:.2f}; please review: {', '.join(atrium.review_reasons) or 'no'}; "
+        f"{atrium.seconds:.1f} s."
+    )
+
+
 def _verdict(line: Line) -> str:
     """The verdict, with a mark where the truth is known."""
     verdict = line.answer.verdict
@@ -264,8 +292,9 @@ Look at {sheet}
 What to try next:
   {shown} relevance {os.path.relpath(lines[0].case.image)} --prompt hippocampus --output output/mine
   {shown} relevance YOUR_FOLDER --prompt "left lung" --output output/mine
+  {shown} corn segment YOUR_HEART_SCANS --output output/atria
   {shown} check-setup
-  In Slicer: add the folder MaskWhatMatters to the module paths and open the module Mask What Matters.
+  In Slicer: add the folders MaskWhatMatters and CornSegmentation to the module paths and open one of the modules.
 
 Not for clinical use.""")
 

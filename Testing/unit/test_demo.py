@@ -30,6 +30,18 @@ def test_one_case_of_each_set_that_is_not_for_training(data_folder):
         assert case.label_map.is_file()
 
 
+def test_the_left_atrium_is_segmented_and_compared_with_its_manual_label(data_folder, capsys):
+    demo._print_atrium(demo.data_cases(data_folder))
+    printed = capsys.readouterr().out
+    assert "left-atrium" in printed
+    assert "Dice 0.9" in printed or "Dice 0.8" in printed
+
+
+def test_without_a_heart_scan_nothing_is_said_of_the_left_atrium(capsys):
+    demo._print_atrium([])
+    assert capsys.readouterr().out == ""
+
+
 def test_without_data_the_template_alone_is_shown(tmp_path, capsys, monkeypatch):
     case = demo.template_case()
     if case is None:
