@@ -86,8 +86,11 @@ def train_finder(config: FinderTrainingConfig, data: Path, folder: Path, progres
         seed = step_seed(config.seed, 0, state["step"])
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * (1 - state["step"] / config.steps) ** 0.9
-        chosen = torch.randint(len(scans), (config.batch,), generator=torch.Generator().manual_seed(seed)).tolist()
-        patches = scans.patches(chosen, config.patch_size, config.augment, seed)
+        generator = torch.Generator().manual_seed(seed)
+        chosen = torch.randint(len(scans), (config.batch,), generator=generator).tolist()
+        # A seed of its own: with the step's, one random number would choose a scan and how it is turned.
+        of_patches = int(torch.randint(2**62, (1,), generator=generator))
+        patches = scans.patches(chosen, config.patch_size, config.augment, of_patches)
         loss = overlap_loss(model(patches.images).logits.float(), patches.labels)
         fabric.backward(loss)
         optimizer.step()

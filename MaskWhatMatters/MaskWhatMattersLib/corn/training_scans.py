@@ -48,13 +48,14 @@ class CornScans:
         """The batch that belongs to a seed; no scan twice in it where there are enough."""
         config = self._config
         generator = torch.Generator().manual_seed(seed)
+        # Seeds of their own: with the batch's seed, one random number would choose a scan and how it is turned.
+        of_labelled, of_unlabelled = torch.randint(2**62, (2,), generator=generator).tolist()
         chosen = choose(len(self.labelled), config.labelled_per_batch, generator)
-        known = self.labelled.patches(chosen, config.patch_size, config.augment, seed)
+        known = self.labelled.patches(chosen, config.patch_size, config.augment, of_labelled)
         images, scan_ids = [known.images], chosen
         if config.uses_unlabelled:
             others = choose(len(self.unlabelled), config.unlabelled_per_batch, generator)
-            # Another seed: the same one would turn and cut both kinds of patches alike.
-            images.append(self.unlabelled.patches(others, config.patch_size, config.augment, ~seed % 2**63).images)
+            images.append(self.unlabelled.patches(others, config.patch_size, config.augment, of_unlabelled).images)
             scan_ids = [*chosen, *(len(self.labelled) + index for index in others)]
         return CornBatch(torch.cat(images), known.labels, torch.tensor(scan_ids, device=known.images.device))
 

@@ -10,6 +10,11 @@ def test_steps_and_ranks_draw_different_seeds():
     assert len(seeds) == 450
 
 
+def test_no_process_repeats_what_another_drew_earlier():
+    first = {step_seed(1337, 0, step) for step in range(100_000)}
+    assert first.isdisjoint(step_seed(1337, 1, step) for step in range(100_000))
+
+
 def test_dropout_in_a_step_does_not_depend_on_what_was_drawn_before():
     seed_step(1, 0, 5)
     dropped = torch.nn.functional.dropout(torch.ones(100))
