@@ -29,7 +29,7 @@ SEGMENT_NAME = "Left atrium"
 TERMINOLOGY = terminology_tag(("123037004", "Anatomical Structure"), ("82471001", "Left atrium"), None)
 COLOR = (0.84, 0.37, 0.30)  # warm red, told apart from the overlay's violet to yellow
 
-# Dice of the two branches: the first is where a result is doubted (ReviewLimits), the second where it is not far off.
+# Dice of the two branches: where a doubted result is poor, and where one that nobody doubts deserves a closer look.
 _RED_BELOW, _AMBER_BELOW = 0.85, 0.90
 
 Light = Literal["green", "amber", "red"]
@@ -68,8 +68,11 @@ class AtriumRow:
 
     @property
     def light(self) -> Light:
-        """Traffic light of the agreement; never green where a review is asked for."""
-        if self.agreement is None or self.agreement < _RED_BELOW:
+        """Traffic light of the agreement: never green where a review is asked for, and red only there.
+
+        Each model has its own limits for a review, in its card.
+        """
+        if self.agreement is None or (self.review and self.agreement < _RED_BELOW):
             return "red"
         return "amber" if self.agreement < _AMBER_BELOW or self.review else "green"
 

@@ -73,7 +73,8 @@ def review_reasons(
         reasons.append(f"unusually large: {volume_ml:.1f} mL, above {limits.max_volume_ml:g} mL")
     if not agreement >= limits.min_agreement:
         reasons.append(
-            f"the two branches of the network disagree: Dice {agreement:.2f}, below {limits.min_agreement:g}"
+            f"the two branches of the network disagree: agreement {100 * agreement:.1f} %, "
+            f"below {100 * limits.min_agreement:g} %"
         )
     if entropy > limits.max_boundary_entropy:
         reasons.append(f"the border is uncertain: entropy {entropy:.2f}, above {limits.max_boundary_entropy:g}")

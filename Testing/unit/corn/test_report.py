@@ -57,7 +57,7 @@ def test_a_usual_result_needs_no_review() -> None:
     [
         ((5.0, 0.95, 0.5), "unusually small: 5.0 mL"),
         ((400.0, 0.95, 0.5), "unusually large: 400.0 mL"),
-        ((60.0, 0.5, 0.5), "Dice 0.50, below 0.85"),
+        ((60.0, 0.5, 0.5), "agreement 50.0 %, below 85 %"),
         ((60.0, math.nan, 0.5), "disagree"),
         ((60.0, 0.95, 0.9), "entropy 0.90, above 0.8"),
         ((0.0, math.nan, math.nan), "no left atrium found"),

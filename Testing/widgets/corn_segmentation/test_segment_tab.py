@@ -107,6 +107,7 @@ def test_no_review_where_all_is_well(tab):
         ("0.97", "no", "#2e8b57", "good"),
         ("0.97", "yes", "#d08700", "look closely"),
         ("0.87", "no", "#d08700", "look closely"),
+        ("0.81", "no", "#d08700", "look closely"),
         ("0.60", "yes", "#c62f2f", "poor"),
         ("nan", "yes", "#c62f2f", "none"),
     ],
