@@ -162,6 +162,14 @@ def test_scans_of_the_same_study_are_found(scene, scan):
     assert scans_of_study(outside) == ([scan, second, outside], "")
 
 
+def test_scan_without_an_item_has_no_study_and_causes_no_error(scene, scan, capfd):
+    loose = node_from_volume(scene, volume_from_node(scan), "loose")
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    hierarchy.RemoveItem(hierarchy.GetItemByDataNode(loose), False)  # as during an import
+    assert scans_of_study(loose)[1] == ""
+    assert "GetItemAncestorAtLevel" not in capfd.readouterr().err
+
+
 def test_pictures_in_colour_are_no_scans_to_segment(scene):
     scene.AddNewNodeByClass("vtkMRMLVectorVolumeNode", "photo")
     assert shown_volume(scene).GetName() == "photo"

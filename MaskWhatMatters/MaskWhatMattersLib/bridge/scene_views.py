@@ -43,14 +43,10 @@ def scans_of_study(volume_node: Any) -> tuple[list[Any], str]:
     """
     scans = scalar_scans(volume_node.GetScene())
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(volume_node.GetScene())
-    level = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMLevelStudy()
-    study = hierarchy.GetItemAncestorAtLevel(hierarchy.GetItemByDataNode(volume_node), level)
+    study = _study_of(hierarchy, volume_node)
     if not study:
         return scans, ""
-    inside = [
-        one for one in scans if hierarchy.GetItemAncestorAtLevel(hierarchy.GetItemByDataNode(one), level) == study
-    ]
-    return inside, str(hierarchy.GetItemName(study))
+    return [one for one in scans if _study_of(hierarchy, one) == study], str(hierarchy.GetItemName(study))
 
 
 def fit_slice_views() -> None:
@@ -61,3 +57,10 @@ def fit_slice_views() -> None:
 
 def _is_scan(node: Any, classes: tuple[str, ...]) -> bool:
     return node is not None and node.GetClassName() in classes and not ownership.is_ours(node)
+
+
+def _study_of(hierarchy: Any, node: Any) -> int:
+    """Item of the study that a node is in; 0 without one, and for a node without an item, as during an import."""
+    item = hierarchy.GetItemByDataNode(node)
+    level = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMLevelStudy()
+    return int(hierarchy.GetItemAncestorAtLevel(item, level)) if item else 0
