@@ -65,19 +65,21 @@ def begin_run(folder: Path, config: CornTrainingConfig, cases: CornCases, start:
         card=_card(folder, config, cases, start),
     )
     before = _read_run(folder)
-    if before is None:
-        if (folder / MODEL_FILE).exists() or (folder / CHECKPOINT).exists():
-            raise InputError(
-                f"{folder} holds a model or a checkpoint that is not from this command. Choose another output folder; "
-                "nothing was changed."
-            )
+    if not (folder / MODEL_FILE).exists() and not (folder / CHECKPOINT).exists():
+        # Nothing was learned here yet: whoever corrects what a first try complained about may use the folder again.
         _write_run(folder, run)
-    elif before.cases != run.cases:
+        return
+    if before is None:
+        raise InputError(
+            f"{folder} holds a model or a checkpoint that is not from this command. Choose another output folder; "
+            "nothing was changed."
+        )
+    if before.cases != run.cases:
         raise InputError(
             f"{folder} holds a training on other scans, or with other roles. Give the same scans to go on with it, or "
             "another output folder to start anew."
         )
-    elif _origin(before.card) != _origin(run.card):
+    if _origin(before.card) != _origin(run.card):
         raise InputError(
             f"{folder} holds a training from another start model. Give the same one to go on with it, or another "
             "output folder to start anew."

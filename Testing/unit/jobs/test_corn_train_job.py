@@ -238,6 +238,12 @@ def test_other_scans_are_refused_in_the_folder_of_a_run(data, run_folder, change
         train(spec(data, run_folder, **changed))
 
 
+def test_a_correction_may_use_the_folder_of_a_try_that_learned_nothing(data, tmp_path):
+    with pytest.raises(InputError, match="no voxel holds 5"):
+        train(spec(data, tmp_path / "run", foreground=5))
+    assert train(spec(data, tmp_path / "run", steps=1)).steps == 1
+
+
 def test_another_start_is_refused_in_the_folder_of_a_run(data, run_folder, tmp_path):
     start = save_tiny_atrium_model(tmp_path)
     with pytest.raises(InputError, match="another start model"):
