@@ -79,7 +79,7 @@ def run_batch(scans: Sequence[Scan], batch: Batch, place: Place, display: Displa
                 is_done = False
                 while not is_done:
                     is_done = job.done()  # asked first: a fast job's events would be lost otherwise
-                    for event in job.events():
+                    for event in job.events() if place.scheduler is not None else ():  # here they were shown live
                         display.event(scan.name, event)
                     if not is_done:
                         time.sleep(_LOOK_S)

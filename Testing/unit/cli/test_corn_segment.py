@@ -72,6 +72,11 @@ def test_a_folder_gives_label_maps_on_each_scans_grid_and_a_table(segment: Segme
     assert "research use only" in answer.out
 
 
+def test_verbose_tells_each_stage_once(segment: Segment, folder: Path, output: Path) -> None:
+    answer = segment(folder / "images" / "scan0.nii.gz", "--output", output, "-v")
+    assert answer.out.count("Segmenting the atrium") == 1
+
+
 def test_the_table_says_what_the_label_map_holds(segment: Segment, folder: Path, output: Path) -> None:
     segment(folder / "images" / "scan0.nii.gz", "--output", output)
     (row,) = rows_of(output)
