@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from MaskWhatMattersLib.corn.cards import FINDER_ARCHITECTURE
 from MaskWhatMattersLib.corn.model_files import read_network
 from MaskWhatMattersLib.corn.postprocess import bounding_box, largest_component
 from MaskWhatMattersLib.corn.preprocessing import ScanPreprocessing, normalise, prepare_scan
@@ -21,8 +22,6 @@ from MaskWhatMattersLib.networks.devices import torch_device
 from MaskWhatMattersLib.networks.vnet import VNet, VNetConfig
 from MaskWhatMattersLib.volumes import Volume, crop, to_ijk, to_ras
 
-FINDER_ARCHITECTURE = "atrium-finder-vnet"
-"""`ModelCard.architecture` of a finder."""
 DEFAULT_FINDER = "left-atrium-finder"
 
 FieldOfView = Literal["auto", "crop", "full"]

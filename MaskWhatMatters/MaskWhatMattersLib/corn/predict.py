@@ -18,9 +18,10 @@ from MaskWhatMattersLib.corn.model_files import read_network
 from MaskWhatMattersLib.corn.network import ARCHITECTURE, CornNetwork, CornNetworkConfig
 from MaskWhatMattersLib.corn.postprocess import averaged_over_mirrors, clean
 from MaskWhatMattersLib.corn.preprocessing import ScanPreprocessing, normalise, prepare_scan
-from MaskWhatMattersLib.corn.report import ReviewLimits, boundary_entropy, dice, looks_like_ct, review_reasons
+from MaskWhatMattersLib.corn.report import ReviewLimits, boundary_entropy, dice, review_reasons
 from MaskWhatMattersLib.corn.result import AtriumSegmentation as AtriumSegmentation
 from MaskWhatMattersLib.corn.sliding import SlidingWindow, slide, whole_pass
+from MaskWhatMattersLib.datasets.cases import looks_like_ct
 from MaskWhatMattersLib.models import ModelCard
 from MaskWhatMattersLib.networks.devices import torch_device
 from MaskWhatMattersLib.progress import Progress, SilentProgress

@@ -9,10 +9,6 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from scipy import ndimage, special
 
-from MaskWhatMattersLib.volumes import Volume
-
-_AIR_HU = -200.0  # MR images have no values that low; the builtin localizer tells CT by the same value
-
 
 class ReviewLimits(BaseModel):
     """Beyond these a result asks to be reviewed; a model card may carry its own."""
@@ -79,10 +75,3 @@ def review_reasons(
     if entropy > limits.max_boundary_entropy:
         reasons.append(f"the border is uncertain: entropy {entropy:.2f}, above {limits.max_boundary_entropy:g}")
     return tuple(reasons)
-
-
-def looks_like_ct(volume: Volume) -> bool:
-    """Whether a scan says that it is a CT or, saying nothing, holds Hounsfield units of air."""
-    if volume.modality is not None:
-        return volume.modality == "CT"
-    return float(volume.array.min()) <= _AIR_HU

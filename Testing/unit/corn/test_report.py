@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from MaskWhatMattersLib.corn.report import ReviewLimits, boundary_entropy, dice, looks_like_ct, review_reasons
+from MaskWhatMattersLib.corn.report import ReviewLimits, boundary_entropy, dice, review_reasons
+from MaskWhatMattersLib.datasets.cases import looks_like_ct
 from MaskWhatMattersLib.volumes import Volume
 
 BALL = np.hypot(np.hypot(*np.indices((13, 13, 13))[:2] - 6), np.indices((13, 13, 13))[2] - 6) < 4.5
