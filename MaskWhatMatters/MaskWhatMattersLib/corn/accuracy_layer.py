@@ -38,12 +38,6 @@ class AccuracyLayer(Objective):
         self.wrapped = wrapped
         self.teacher = AveragedNetwork(VNet(network_config.branch("transposed")), wrapped.numbers.accuracy.average)
 
-    @property
-    def averaged_main(self) -> VNet:
-        """The network to predict with."""
-        network: VNet = self.teacher.network  # type: ignore[assignment]
-        return network
-
     def forward(self, network: nn.Module, batch: CornBatch, step: int) -> Losses:
         """Losses of a batch; unlabelled patches are not looked at during the warm-up."""
         if step == 0:

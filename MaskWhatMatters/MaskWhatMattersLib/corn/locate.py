@@ -16,10 +16,11 @@ from MaskWhatMattersLib.corn.cards import FINDER_ARCHITECTURE
 from MaskWhatMattersLib.corn.model_files import read_network
 from MaskWhatMattersLib.corn.postprocess import bounding_box, largest_component
 from MaskWhatMattersLib.corn.preprocessing import ScanPreprocessing, normalise, prepare_scan
-from MaskWhatMattersLib.corn.sliding import whole_pass
+from MaskWhatMattersLib.corn.sliding import stoppable, whole_pass
 from MaskWhatMattersLib.models import ModelCard
 from MaskWhatMattersLib.networks.devices import torch_device
 from MaskWhatMattersLib.networks.vnet import VNet, VNetConfig
+from MaskWhatMattersLib.progress import Progress, SilentProgress
 from MaskWhatMattersLib.volumes import Volume, crop, to_ijk, to_ras
 
 DEFAULT_FINDER = "left-atrium-finder"
@@ -52,15 +53,16 @@ class AtriumFinder:
         loaded = read_network(model or DEFAULT_FINDER, FINDER_ARCHITECTURE, VNetConfig, VNet)
         return cls(*loaded, torch_device(device))
 
-    def find(self, volume: Volume, margin_mm: float = 15.0) -> Volume | None:
+    def find(self, volume: Volume, margin_mm: float = 15.0, progress: Progress | None = None) -> Volume | None:
         """The part of a scan that holds the atrium and a margin around it; None where none is found.
 
         Args:
             volume: Scalar scan, any orientation and spacing.
             margin_mm: To every side, as far as the scan goes.
+            progress: May stop the work.
         """
         prepared = prepare_scan(volume, self.preprocessing)
-        with torch.inference_mode():
+        with torch.inference_mode(), stoppable(self.network, progress or SilentProgress()):
             image = normalise(torch.from_numpy(prepared.array)[None].to(self.device))
             probability = whole_pass(
                 lambda images: self.network(images).logits.softmax(1)[:, 1:2],

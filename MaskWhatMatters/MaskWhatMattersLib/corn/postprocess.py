@@ -11,20 +11,18 @@ from scipy import ndimage
 from torch import Tensor
 
 from MaskWhatMattersLib.corn.sliding import Predictor
+from MaskWhatMattersLib.evaluation import components
 
 _MIRRORS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-1, -2))
 """Axes to flip. Left-right and front-back only: training mirrors a scan in these two, and never upside down."""
 
 
 def largest_component(mask: NDArray[Any]) -> NDArray[np.bool_]:
-    """The largest piece of connected voxels (over faces), [D, H, W]; of two equally large ones, the first."""
+    """The largest piece of connected voxels, [D, H, W]; looked for inside the bounding box, which is far quicker."""
     box = bounding_box(mask)
     result = np.zeros(mask.shape, dtype=np.bool_)
     if box is not None:
-        pieces, _ = ndimage.label(mask[box])
-        sizes = np.bincount(pieces.ravel())
-        sizes[0] = 0
-        result[box] = pieces == int(sizes.argmax())
+        result[box] = components.largest_component(mask[box])
     return result
 
 

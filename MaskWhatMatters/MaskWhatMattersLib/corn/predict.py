@@ -11,6 +11,7 @@ from typing import Literal, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 from torch import Tensor
 
 from MaskWhatMattersLib.corn.locate import AtriumFinder, FieldOfView, is_whole_chest
@@ -20,7 +21,7 @@ from MaskWhatMattersLib.corn.postprocess import averaged_over_mirrors, clean
 from MaskWhatMattersLib.corn.preprocessing import ScanPreprocessing, normalise, prepare_scan
 from MaskWhatMattersLib.corn.report import ReviewLimits, boundary_entropy, dice, review_reasons
 from MaskWhatMattersLib.corn.result import AtriumSegmentation as AtriumSegmentation
-from MaskWhatMattersLib.corn.sliding import SlidingWindow, slide, whole_pass
+from MaskWhatMattersLib.corn.sliding import SlidingWindow, slide, stoppable, whole_pass
 from MaskWhatMattersLib.datasets.cases import looks_like_ct
 from MaskWhatMattersLib.models import ModelCard
 from MaskWhatMattersLib.networks.devices import torch_device
@@ -39,6 +40,7 @@ DEFAULT_MODEL = "left-atrium"
 Precision = Literal["fp32", "bf16"]
 
 _MARGIN_MM = 15.0
+_NEAR_MM = 5.0
 _PASS_BYTES = 2_000_000_000  # for the feature maps of one pass; the rest of 4 GB is for Python and the scan
 _MAPS = 8  # of full resolution and width, float32, alive at once; measured: 7.2 in the branch that needs more
 
@@ -132,7 +134,7 @@ class AtriumSegmenter:
         region: Volume | None = volume
         if looks_first:
             progress.stage("Finding the atrium")
-            region = self._finder_ready().find(volume, _MARGIN_MM)
+            region = self._finder_ready().find(volume, _MARGIN_MM, progress)
         seen = None
         if region is not None:
             prepared = prepare_scan(region, self.preprocessing)
@@ -154,7 +156,7 @@ class AtriumSegmenter:
         """Probability of the left atrium by the main and by the auxiliary branch, [D, H, W] each."""
         stage = "Segmenting the atrium"
         predict = averaged_over_mirrors(self._predict) if mirrored else self._predict
-        with torch.inference_mode():
+        with torch.inference_mode(), stoppable(self.network, progress):
             image = normalise(torch.from_numpy(prepared.array)[None].to(self.device))
             if sliding is not None:
                 progress.stage(stage, sliding.count(prepared.spatial_shape))
@@ -185,7 +187,7 @@ class AtriumSegmenter:
             on_region = seen.to_region(seen.chosen)
             on_region_label = on_region.with_array(clean(on_region.array[0] > 0.5)[None])
             label_map = _on_scan(volume, on_region_label, np.uint8)
-            disagreement = _on_scan(volume, seen.to_region(np.abs(seen.main - seen.auxiliary)), np.float32)
+            disagreement = _on_scan(volume, seen.to_region(seen.disagreement()), np.float32)
             probability = on_region
             agreement, entropy = seen.agreement(), seen.entropy()
             if looked_first and _touches_a_cut(on_region_label, volume):
@@ -233,6 +235,13 @@ class _Seen:
     def agreement(self) -> float:
         """Dice of what either branch alone would have called left atrium."""
         return dice(clean(self.main > 0.5), clean(self.auxiliary > 0.5))
+
+    def disagreement(self) -> NDArray[np.float32]:
+        """|main - auxiliary| near what either branch calls left atrium; pieces apart are dropped and no dispute."""
+        either = clean(self.main > 0.5) | clean(self.auxiliary > 0.5)
+        steps = max(1, round(_NEAR_MM / self.prepared.spacing_mm[0]))
+        near = ndimage.binary_dilation(either, iterations=steps)
+        return np.where(near, np.abs(self.main - self.auxiliary), np.float32(0))
 
     def entropy(self) -> float:
         """Doubt at the border; on the networks' voxels, so that one limit serves scans of any spacing."""

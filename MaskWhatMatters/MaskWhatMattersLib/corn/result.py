@@ -14,7 +14,8 @@ class AtriumSegmentation:
 
     Attributes:
         label_map: 1 in the left atrium, uint8 on the scan's own voxels.
-        disagreement: |main - auxiliary| of the two branches' probabilities, float32 on the scan's own voxels.
+        disagreement: |main - auxiliary| of the two branches' probabilities within 5 mm of what either calls left
+            atrium, 0 elsewhere, float32 on the scan's own voxels.
         probability: Of the left atrium, float32 on the scan's own voxels; None unless asked for.
         volume_ml: Of the label map.
         agreement: Dice of the two branches' own results, 0 to 1; NaN where nothing was found.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Literal, Self, cast
 
 import torch
 from monai.inferers.utils import sliding_window_inference
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from MaskWhatMattersLib.progress import Progress, SilentProgress
@@ -105,6 +106,27 @@ def whole_pass(
     rest = shape[axis] - middle
     second = whole_pass(predict, image.narrow(axis + 2, middle - halo, rest + halo), divisor, most_voxels, progress)
     return torch.cat((first.narrow(axis + 2, 0, middle), second.narrow(axis + 2, halo, rest)), dim=axis + 2)
+
+
+@contextmanager
+def stoppable(network: nn.Module, progress: Progress) -> Iterator[None]:
+    """Let a pass of the network stop between its convolutions: over a large scan it takes many seconds.
+
+    Args:
+        network: Any.
+        progress: Asked by steps of 0; raises to stop.
+    """
+    kinds = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+    hooks = [
+        module.register_forward_pre_hook(lambda *_: progress.step(0))
+        for module in network.modules()
+        if isinstance(module, kinds)
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def _padded_pass(predict: Predictor, image: Tensor, divisor: int) -> Tensor:

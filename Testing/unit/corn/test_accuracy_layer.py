@@ -56,7 +56,7 @@ def test_pseudo_labels_are_one_piece():
     given.images.copy_(torch.randn(given.images.shape, generator=torch.Generator().manual_seed(0)))
     logits = objective.teacher(given.images[2:]).logits
     with torch.no_grad():  # an untrained network may find nothing; this one finds 5 % of the voxels, here and there
-        objective.averaged_main.head.bias[1] += (logits[:, 0] - logits[:, 1]).quantile(0.05)
+        objective.teacher.network.head.bias[1] += (logits[:, 0] - logits[:, 1]).quantile(0.05)
     classes = objective.teacher(given.images[2:]).logits.argmax(1)
     found = objective.pseudo_labels(given)
     assert (found <= classes).all()
@@ -74,12 +74,12 @@ def test_pseudo_labels_do_not_reach_the_pool():
 def test_the_averaged_main_branch_starts_as_the_network_and_follows_it():
     network, objective = CornNetwork(SHAPE), layer(warmup=0)
     objective(network, batch(), 0)
-    start = copy.deepcopy(objective.averaged_main.state_dict())
+    start = copy.deepcopy(objective.teacher.network.state_dict())
     assert torch.equal(start["head.weight"], network.main.head.weight)
     with torch.no_grad():
         network.main.head.weight.add_(1)
     objective.after_step(network, 0)
-    torch.testing.assert_close(objective.averaged_main.head.weight, start["head.weight"] + 0.9)
+    torch.testing.assert_close(objective.teacher.network.head.weight, start["head.weight"] + 0.9)
 
 
 def test_a_network_without_a_pair_is_named():

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 import corn_phantoms
@@ -64,7 +65,35 @@ def test_nothing_is_interpolated_where_the_voxels_are_the_networks_own(segmenter
     prepared = prepare_scan(scan, segmenter.preprocessing)
     main, auxiliary = segmenter._probabilities(prepared, False, None, SilentProgress())
     np.testing.assert_array_equal(orient(found.probability, "RAS").array[0], main)
-    np.testing.assert_array_equal(orient(found.disagreement, "RAS").array[0], np.abs(main - auxiliary))
+    shown, everywhere = orient(found.disagreement, "RAS").array[0], np.abs(main - auxiliary)
+    np.testing.assert_array_equal(shown[shown > 0], everywhere[shown > 0])
+    np.testing.assert_array_equal(shown[main > 0.5], everywhere[main > 0.5])
+
+
+def test_disagreement_far_from_the_atrium_is_not_shown(segmenter: AtriumSegmenter) -> None:
+    scan, truth = corn_phantoms.atrium_scan(1)
+    shown = orient(segmenter.segment(scan).disagreement, "RAS").array[0]
+    far = ~ndimage.binary_dilation(orient(truth, "RAS").array[0] > 0, iterations=8)
+    assert far.any()
+    assert not shown[far].any()
+
+
+def test_a_cancel_stops_in_the_middle_of_a_pass(segmenter: AtriumSegmenter) -> None:
+    class Impatient(SilentProgress):
+        asked = 0
+
+        def step(self, count: int = 1, message: str = "") -> None:
+            self.asked += 1
+            if self.asked == 3:
+                raise JobCancelledError("stop")
+
+    with pytest.raises(JobCancelledError):
+        segmenter.segment(corn_phantoms.atrium_scan(1)[0], progress=Impatient())
+    assert segmenter.segment(corn_phantoms.atrium_scan(1)[0]).volume_ml > 0
+
+
+def test_the_label_map_holds_nothing_improbable(segmenter: AtriumSegmenter) -> None:
+    found = segmenter.segment(corn_phantoms.atrium_scan(1)[0], keep_probability=True)
     assert not (found.label_map.array[found.probability.array <= 0.5]).any()
 
 
@@ -144,7 +173,7 @@ def test_an_atrium_that_leaves_the_region_is_noticed(
     segmenter: AtriumSegmenter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scan, _ = corn_phantoms.atrium_scan(0)
-    monkeypatch.setattr(AtriumFinder, "find", lambda self, volume, margin_mm: crop(volume, (0, 0, 0), (16, 28, 20)))
+    monkeypatch.setattr(AtriumFinder, "find", lambda self, volume, *_: crop(volume, (0, 0, 0), (16, 28, 20)))
     result = segmenter.segment(scan, field_of_view="full")
     assert "reaches the border" in result.review_reasons[-1]
 
@@ -180,7 +209,9 @@ def test_mirror_images_and_both_branches_are_averaged_on_request(segmenter: Atri
         assert overlap(result.label_map, truth) > 0.85
     both = segmenter.segment(scan, keep_probability=True, average_branches=True)
     half = np.abs(both.probability.array - plain.probability.array)
-    np.testing.assert_allclose(2 * half, plain.disagreement.array, atol=1e-5)
+    shown = plain.disagreement.array > 0.01
+    assert shown.any()
+    np.testing.assert_allclose(2 * half[shown], plain.disagreement.array[shown], atol=1e-5)
 
 
 def test_half_precision_is_close(models: Path) -> None:
