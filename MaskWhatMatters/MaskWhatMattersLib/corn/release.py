@@ -29,7 +29,7 @@ _LEAST_DOUBT = 0.05
 """Scans on which both branches agree better than this say nothing about when to doubt."""
 
 
-def release(run: Path, data: Path, name: str, version: str, output: Path, labelled: int) -> ModelCard:
+def release(run: Path, data: Path, name: str, version: str, output: Path, labelled: int, note: str = "") -> ModelCard:
     """Measure on val and write `name`.safetensors and its card into the output folder.
 
     Args:
@@ -39,6 +39,7 @@ def release(run: Path, data: Path, name: str, version: str, output: Path, labell
         version: Of the model.
         output: Where the files go.
         labelled: Scans whose labels were learned from, for the card.
+        note: A sentence for the card, for example on what the training began with.
 
     Raises:
         InputError: No checkpoint, or no val scans to measure on.
@@ -53,7 +54,7 @@ def release(run: Path, data: Path, name: str, version: str, output: Path, labell
         version=version,
         description=(
             f"Left atrium in late-enhancement MR at {config.preprocessing.spacing_mm:g} mm; mode {config.mode}, "
-            f"{labelled} labelled scans, {steps} steps. Not for clinical use."
+            f"{labelled} labelled scans, {steps} steps. {note + ' ' if note else ''}Not for clinical use."
         ),
         architecture=ARCHITECTURE,
         config=config.network.model_dump(mode="json"),
@@ -122,8 +123,9 @@ def main() -> None:
     parser.add_argument("--version", required=True)
     parser.add_argument("--labelled", type=int, default=75, help="scans whose labels were learned from")
     parser.add_argument("--output", type=Path, required=True, help="folder for the model file and its card")
+    parser.add_argument("--note", default="", help="sentence for the card")
     given = parser.parse_args()
-    card = release(given.run, given.data, given.name, given.version, given.output, given.labelled)
+    card = release(given.run, given.data, given.name, given.version, given.output, given.labelled, given.note)
     for metric in card.metrics:
         print(f"{metric.value:.4f} {metric.unit}  {metric.name}  ({metric.protocol})")
 
