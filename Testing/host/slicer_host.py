@@ -194,6 +194,10 @@ class Host:
     def load_scene(self, path: Path) -> None:
         """Close the scene and open the one in the file."""
         self.close_scene()
+        self.import_scene(path)
+
+    def import_scene(self, path: Path) -> None:
+        """Add the scene in the file to the one that is open; MRML gives its nodes new IDs where theirs are taken."""
         if not self.slicer.app.coreIOManager().loadNodes("SceneFile", {"fileName": str(path)}, None):
             raise RuntimeError(f"The scene could not be read from {path}")
         self.process_events()

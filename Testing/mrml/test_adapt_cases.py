@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -10,9 +12,12 @@ from MaskWhatMattersLib.bridge.adapt_cases import (
     case_names,
     find_pairs,
     label_name,
-    pairs_from_text,
-    pairs_to_text,
+    name_of,
     repeated_scans,
+    store_pairs,
+    store_unlabelled,
+    stored_pairs,
+    stored_unlabelled,
     validation_count,
     write_case,
 )
@@ -154,10 +159,72 @@ def test_case_names_are_unique_and_fit_every_file_system(scene, scan):
     assert case_names(scene, sources) == ["scan", "Scan-2", "scan-3", "3__T1_late"]
 
 
-def test_pairs_survive_the_parameter_node():
-    pairs = [Pair("vtkMRMLScalarVolumeNode1", "vtkMRMLSegmentationNode1", "Segment_1"), Pair("/a b/ä.nii", "/c.nii")]
-    assert pairs_from_text(pairs_to_text(pairs)) == pairs
-    assert pairs_from_text("") == []
+def parameter_node(scene):
+    node = scene.CreateNodeByClass("vtkMRMLScriptedModuleNode")
+    node.SetSingletonTag("adapt")
+    return scene.AddNode(node)
+
+
+def test_pairs_survive_the_parameter_node(scene, scan, segmentation):
+    node = parameter_node(scene)
+    assert stored_pairs(node) == []
+    pairs = [Pair(scan.GetID(), segmentation.GetID(), "Segment_1"), Pair("/a b/ä.nii", "/c.nii")]
+    store_pairs(node, pairs)
+    assert stored_pairs(node) == pairs
+    text = node.GetParameter("adaptLabelled")
+    assert "vtkMRML" not in text
+    store_pairs(node, stored_pairs(node))
+    assert node.GetParameter("adaptLabelled") == text
+
+
+def test_stored_nodes_are_followed_into_a_scene_where_their_ids_are_taken(scene, scan, segmentation, tmp_path):
+    node, before = parameter_node(scene), [Pair(scan.GetID(), segmentation.GetID())]
+    store_pairs(node, before)
+    store_unlabelled(node, {scan.GetID(): True, "/c.nii": False})
+    scene.SetURL(str(tmp_path / "scene.mrml"))
+    scene.Commit()
+    scene.Clear(True)
+    for class_name in ("vtkMRMLScalarVolumeNode", "vtkMRMLSegmentationNode"):
+        scene.AddNewNodeByClass(class_name, "another patient")
+    taken = [node_id for pair in before for node_id in (pair.image, pair.label)]
+    assert [scene.GetNodeByID(node_id).GetName() for node_id in taken] == ["another patient"] * 2
+    store_pairs(parameter_node(scene), before)
+    scene.Import()
+    node = scene.GetSingletonNode("adapt", "vtkMRMLScriptedModuleNode")
+    (pair,) = stored_pairs(node)
+    assert (name_of(scene, pair.image), name_of(scene, pair.label)) == ("scan", "drawn")
+    assert [name_of(scene, source) for source in stored_unlabelled(node)] == ["scan", "c"]
+
+
+def test_removed_nodes_keep_their_names_and_are_no_others(scene, scan, segmentation):
+    node = parameter_node(scene)
+    store_pairs(node, [Pair(scan.GetID(), segmentation.GetID())])
+    store_unlabelled(node, {scan.GetID(): True})
+    scene.RemoveNode(scan)
+    scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "scan")
+    store_pairs(node, stored_pairs(node))
+    (pair,) = stored_pairs(node)
+    assert scene.GetNodeByID(pair.image) is None
+    assert name_of(scene, pair.image) == "scan"
+    assert check_pair(scene, pair).status == "refused"
+    assert stored_unlabelled(node) == {}
+
+
+def test_pair_that_is_removed_leaves_no_reference(scene, scan, segmentation):
+    node = parameter_node(scene)
+    store_pairs(node, [Pair(scan.GetID(), segmentation.GetID())])
+    store_pairs(node, [])
+    roles = [node.GetNthNodeReferenceRole(index) for index in range(node.GetNumberOfNodeReferenceRoles())]
+    assert [role for role in roles if node.GetNumberOfNodeReferences(role)] == []
+
+
+def test_ids_in_the_text_of_older_scenes_are_not_believed(scene, scan, segmentation):
+    node = parameter_node(scene)
+    node.SetParameter("adaptLabelled", json.dumps([[scan.GetID(), segmentation.GetID(), ""]]))
+    node.SetParameter("adaptUnlabelled", json.dumps([[scan.GetID(), True]]))
+    (pair,) = stored_pairs(node)
+    assert check_pair(scene, pair).status == "refused"
+    assert stored_unlabelled(node) == {}
 
 
 def test_label_is_called_by_its_segment_where_there_are_several(scene, scan, segmentation, block):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from MaskWhatMattersLib.bridge.nodes import (
     Node,
@@ -24,6 +25,8 @@ FEWEST_FOR_VALIDATION = 4
 
 _VALIDATION_SHARE = 0.2
 _NODE_ID = "vtkMRML"
+_GONE = f"{_NODE_ID}:"  # then token and name; no ID of a node has a colon
+_LABELLED, _UNLABELLED = "adaptLabelled", "adaptUnlabelled"  # parameters, and beginnings of the references' roles
 
 
 @dataclass(frozen=True)
@@ -41,14 +44,87 @@ class Pair:
     segment: str = ""
 
 
-def pairs_to_text(pairs: Iterable[Pair]) -> str:
-    """Pairs as JSON, for the parameter node."""
-    return json.dumps([astuple(pair) for pair in pairs])
+def store_pairs(parameter_node: Any, pairs: Iterable[Pair]) -> None:
+    """Keep pairs in a scripted module node, to be saved with the scene.
+
+    The IDs of nodes change when a scene is imported into another one, so text must not name them: the node's references
+    do, which MRML renumbers then. Each has a role of its own, whose last part stands in the text.
+    """
+    with _Writer(parameter_node, _LABELLED) as writer:
+        writer.rows = [[writer.written(pair.image), writer.written(pair.label), pair.segment] for pair in pairs]
 
 
-def pairs_from_text(text: str) -> list[Pair]:
-    """The pairs that `pairs_to_text` wrote."""
-    return [Pair(*values) for values in json.loads(text or "[]")]
+def stored_pairs(parameter_node: Any) -> list[Pair]:
+    """The pairs that `store_pairs` kept; nodes that were removed since are sources that no node has."""
+    rows = _rows(parameter_node, _LABELLED)
+    return [
+        Pair(_source(parameter_node, _LABELLED, image), _source(parameter_node, _LABELLED, label), segment)
+        for image, label, segment in rows
+    ]
+
+
+def store_unlabelled(parameter_node: Any, ticks: Mapping[str, bool]) -> None:
+    """Keep unlabelled scans and whether each is ticked, as `store_pairs` does."""
+    with _Writer(parameter_node, _UNLABELLED) as writer:
+        writer.rows = [[writer.written(source), is_ticked] for source, is_ticked in ticks.items()]
+
+
+def stored_unlabelled(parameter_node: Any) -> dict[str, bool]:
+    """The scans that `store_unlabelled` kept; nodes that were removed since are left out."""
+    rows = _rows(parameter_node, _UNLABELLED)
+    ticks = {_source(parameter_node, _UNLABELLED, source): is_ticked for source, is_ticked in rows}
+    return {source: is_ticked for source, is_ticked in ticks.items() if not source.startswith(_GONE)}
+
+
+class _Writer:
+    """Block in which rows are written; text and references change together, for those who observe the node."""
+
+    def __init__(self, parameter_node: Any, name: str) -> None:
+        self.rows: list[list[Any]] = []
+        self._node, self._name = parameter_node, name
+        self._before = _tokens(_rows(parameter_node, name))
+        self._token_of = {parameter_node.GetNodeReferenceID(f"{name}.{token}"): token for token in self._before}
+
+    def written(self, source: str) -> Any:
+        """A source as the text has it: a path as it is, a node by its token and, for when it is gone, its name."""
+        if not is_node(source):
+            return source
+        node = self._node.GetScene().GetNodeByID(source)
+        if node is None:
+            _start, token, name = source.split(":", 2) if source.startswith(_GONE) else ("", "", source)
+            return {"node": token or uuid4().hex, "name": name}
+        token = self._token_of.setdefault(source, uuid4().hex)
+        self._node.SetNodeReferenceID(f"{self._name}.{token}", source)
+        return {"node": token, "name": node.GetName() or ""}
+
+    def __enter__(self) -> _Writer:
+        self._modifying = self._node.StartModify()
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        try:
+            if kind is None:
+                for token in self._before - _tokens(self.rows):
+                    self._node.RemoveNodeReferenceIDs(f"{self._name}.{token}")
+                self._node.SetParameter(self._name, json.dumps(self.rows))
+        finally:
+            self._node.EndModify(self._modifying)
+
+
+def _rows(parameter_node: Any, name: str) -> list[list[Any]]:
+    return list(json.loads(parameter_node.GetParameter(name) or "[]"))
+
+
+def _tokens(rows: Iterable[Iterable[Any]]) -> set[str]:
+    return {value["node"] for row in rows for value in row if isinstance(value, dict)}
+
+
+def _source(parameter_node: Any, name: str, written: Any) -> str:
+    """What `Pair` holds of a source in the text; an ID in it, from before there were references, is not believed."""
+    if not isinstance(written, dict):
+        return f"{_GONE}:{written}" if is_node(written) else str(written)
+    node = parameter_node.GetNodeReference(f"{name}.{written['node']}")
+    return str(node.GetID()) if node is not None else f"{_GONE}{written['node']}:{written['name']}"
 
 
 def is_node(source: str) -> bool:
@@ -63,6 +139,8 @@ def source_of(given: Any) -> str:
 
 def name_of(scene: Any, source: str) -> str:
     """What to call a source: the node's name, or the file's without folder and format."""
+    if source.startswith(_GONE):
+        return source.split(":", 2)[2]
     node = scene.GetNodeByID(source) if is_node(source) else None
     return (node.GetName() or "") if node is not None else source if is_node(source) else base_name(source)
 

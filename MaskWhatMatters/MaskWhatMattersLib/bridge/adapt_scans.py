@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,11 @@ from MaskWhatMattersLib.bridge.adapt_cases import (
     is_node,
     label_name,
     name_of,
-    pairs_from_text,
-    pairs_to_text,
     repeated_scans,
+    store_pairs,
+    store_unlabelled,
+    stored_pairs,
+    stored_unlabelled,
     validation_count,
 )
 from MaskWhatMattersLib.bridge.adapt_checks import GridCheck, check_pair
@@ -40,7 +41,7 @@ class AdaptScans:
 
     Args:
         ui: Widgets by name.
-        parameters: Its node keeps the scans as text: `adaptLabelled` and `adaptUnlabelled`.
+        parameters: Its node keeps the scans: `adaptLabelled` and `adaptUnlabelled`, with references to nodes.
         show_problem: Called with what was wrong with an entry, or with an empty text when there is nothing.
     """
 
@@ -65,7 +66,7 @@ class AdaptScans:
     def labelled(self) -> list[Pair]:
         """Pairs in the order of the table."""
         node = self._parameters.node
-        return pairs_from_text(node.adaptLabelled) if node is not None else []
+        return stored_pairs(node.parameterNode) if node is not None else []
 
     @property
     def unlabelled(self) -> list[str]:
@@ -117,7 +118,7 @@ class AdaptScans:
                 problems += problem
             else:
                 labelled.append(pair)
-        self._parameters.store("adaptLabelled", pairs_to_text(labelled))
+        self._store_labelled(labelled)
         self._show_problem("\n".join(dict.fromkeys(problems)))
 
     def add_selected(self) -> None:
@@ -154,13 +155,16 @@ class AdaptScans:
 
     def _known_unlabelled(self) -> list[tuple[str, bool]]:
         node = self._parameters.node
-        known = json.loads(node.adaptUnlabelled or "[]") if node is not None else []
-        scene = slicer.mrmlScene
-        return [(one, ticked) for one, ticked in known if not is_node(one) or scene.GetNodeByID(one) is not None]
+        return list(stored_unlabelled(node.parameterNode).items()) if node is not None else []
+
+    def _store_labelled(self, pairs: list[Pair]) -> None:
+        if self._parameters.may_store:
+            store_pairs(self._parameters.node.parameterNode, pairs)
 
     def _store_unlabelled(self, ticks: dict[str, bool]) -> None:
-        kept = [[source, is_ticked] for source, is_ticked in ticks.items() if is_ticked or not is_node(source)]
-        self._parameters.store("adaptUnlabelled", json.dumps(kept))
+        kept = {source: is_ticked for source, is_ticked in ticks.items() if is_ticked or not is_node(source)}
+        if self._parameters.may_store:
+            store_unlabelled(self._parameters.node.parameterNode, kept)
 
     # What the user does
 
@@ -196,7 +200,7 @@ class AdaptScans:
     def _on_remove_pairs(self) -> None:
         gone = set(self._table.selected())
         kept = [pair for index, pair in enumerate(self.labelled) if index not in gone]
-        self._parameters.store("adaptLabelled", pairs_to_text(kept))
+        self._store_labelled(kept)
         self._show_problem("")
 
     def _on_remove_unlabelled(self) -> None:

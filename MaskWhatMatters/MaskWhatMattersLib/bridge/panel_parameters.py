@@ -60,7 +60,7 @@ class PanelParameters:
 
     def store(self, name: str, value: Any) -> None:
         """Write a parameter, unless the widget that asks for it is only following."""
-        if self.node is not None and not self._is_showing:
+        if self.may_store:
             setattr(self.node, name, value)
 
     @contextmanager
@@ -90,6 +90,11 @@ class PanelParameters:
             yield
         finally:
             self._is_showing = before
+
+    @property
+    def may_store(self) -> bool:
+        """Whether there is a parameter node and the widgets do not just follow it."""
+        return self.node is not None and not self._is_showing
 
     @property
     def is_showing(self) -> bool:

@@ -173,6 +173,24 @@ def test_scans_come_back_with_a_saved_scene(host, adapt, tmp_path):
     assert adapt.ui.minutesSpinBox.value == 12
 
 
+def test_imported_scene_keeps_its_scans_although_their_nodes_are_renumbered(host, adapt, tmp_path):
+    adapt.add_pair(1)
+    adapt.add_nodes(2)
+    adapt.tick("Patient 2")
+    host.save_scene(tmp_path / "scene.mrb")
+    host.close_scene()
+    for seed in (3, 4):
+        adapt.add_pair(seed)  # they take the IDs that patients 1 and 2 had
+    host.import_scene(tmp_path / "scene.mrb")
+    assert [row[:2] for row in adapt.table()] == [["Patient 1", "Atrium 1"]]
+    assert adapt.listed() == [("Patient 3", False), ("Patient 4", False), ("Patient 2", True)]
+    scans = adapt.panel.scans
+    assert [pair.image for pair in scans.labelled] == [adapt.volume(1).GetID()]
+    assert scans.unlabelled == [adapt.volume(2).GetID()]
+    host.slicer.mrmlScene.RemoveNode(adapt.volume(1))
+    assert adapt.table()[0][:3] == ["Patient 1", "Atrium 1", "\u2717 refused"]
+
+
 def test_closing_the_scene_empties_the_table(host, adapt):
     adapt.add_pair(1)
     host.close_scene()
