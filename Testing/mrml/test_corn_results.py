@@ -13,6 +13,7 @@ from MaskWhatMattersLib.bridge.scene_views import scans_of_study, shown_volume
 from MaskWhatMattersLib.bridge.segmentations import read_segment, write_segment
 from MaskWhatMattersLib.corn.result import AtriumSegmentation
 from MaskWhatMattersLib.errors import GeometryError
+from MaskWhatMattersLib.volumes import Volume
 
 
 def result_for(node, agreement=0.93, reasons=()):
@@ -160,6 +161,16 @@ def test_scans_of_the_same_study_are_found(scene, scan):
     show_atrium(scan, result_for(scan))
     assert scans_of_study(scan) == ([scan, second], "study")
     assert scans_of_study(outside) == ([scan, second, outside], "")
+
+
+@pytest.mark.parametrize("shape", [(1, 7, 8), (6, 1, 8), (6, 7, 1)])
+def test_single_slices_are_no_scans_of_the_study_unless_chosen(scene, scan, shape):
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    study = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(scan))
+    localizer = node_from_volume(scene, Volume(np.zeros((1, *shape), np.float32), np.eye(4)), "localizer")
+    hierarchy.CreateItem(study, localizer)
+    assert scans_of_study(scan) == ([scan], "study")
+    assert scans_of_study(localizer) == ([scan, localizer], "study")
 
 
 def test_scan_without_an_item_has_no_study_and_causes_no_error(scene, scan, capfd):

@@ -38,10 +38,12 @@ def scalar_scans(scene: Any) -> list[Any]:
 def scans_of_study(volume_node: Any) -> tuple[list[Any], str]:
     """Scans in the same study of the subject hierarchy, and the study's name; without a study all scans, and "".
 
+    Localizers and other single slices are left out.
+
     Args:
-        volume_node: One of the scans.
+        volume_node: One of the scans; stays whatever it is, for it was chosen.
     """
-    scans = scalar_scans(volume_node.GetScene())
+    scans = [one for one in scalar_scans(volume_node.GetScene()) if one is volume_node or not _is_single_slice(one)]
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(volume_node.GetScene())
     study = _study_of(hierarchy, volume_node)
     if not study:
@@ -57,6 +59,12 @@ def fit_slice_views() -> None:
 
 def _is_scan(node: Any, classes: tuple[str, ...]) -> bool:
     return node is not None and node.GetClassName() in classes and not ownership.is_ours(node)
+
+
+def _is_single_slice(node: Any) -> bool:
+    """Whether a volume is one voxel thick; one without voxels is not, so that the user is told of it."""
+    image = node.GetImageData()
+    return image is not None and 1 in image.GetDimensions()
 
 
 def _study_of(hierarchy: Any, node: Any) -> int:
