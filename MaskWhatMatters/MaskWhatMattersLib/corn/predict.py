@@ -107,7 +107,7 @@ class AtriumSegmenter:
         field_of_view: FieldOfView = "auto",
         mirrored: bool = False,
         sliding: SlidingWindow | None = None,
-        average_branches: bool = False,
+        average_branches: bool = True,
         keep_probability: bool = False,
         progress: Progress | None = None,
     ) -> AtriumSegmentation:
@@ -119,7 +119,8 @@ class AtriumSegmenter:
                 looks first where the scan is wider than 180 mm along two axes.
             mirrored: Average over the scan and its mirror images, four times the work.
             sliding: Windows instead of the whole scan in one pass.
-            average_branches: The label map from the mean of both branches instead of the main one.
+            average_branches: The label map from the mean of both branches, which are computed anyway; False takes the
+                main one, as the published protocol does.
             keep_probability: Return the probability, too.
             progress: Receives stages and steps.
 

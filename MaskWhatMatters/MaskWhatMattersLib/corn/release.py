@@ -95,8 +95,8 @@ def review_limits(answers: list[AtriumSegmentation]) -> ReviewLimits:
 def _metrics(answers: list[AtriumSegmentation], rows: list[ManifestRow]) -> tuple[Metric, ...]:
     """Means over the scans, as `whatmatters corn segment` makes the label maps."""
     protocol = (
-        f"left_atrium val, mean over {len(rows)} cropped scans, label maps of `corn segment` (main branch, one pass, "
-        "largest piece, holes filled) on the scans' own voxels, final checkpoint"
+        f"left_atrium val, mean over {len(rows)} cropped scans, label maps of `corn segment` (mean of both branches, "
+        "one pass, largest piece, holes filled) on the scans' own voxels, final checkpoint"
     )
     scores: list[CaseScores] = []
     for answer, row in zip(answers, rows, strict=True):
