@@ -5,7 +5,8 @@ python Testing/benchmarks/corn_speed.py [--device cpu|cuda] [--repeats N] [--pat
 The batch is the paper's: 2 labelled and 2 unlabelled patches of 80 x 112 x 112 (D, H, W), two V-Nets of 16 filters,
 SGD. For the part, branches mostly agree and labels mostly fit, so about as many voxels are agreed and right as late in
 a training; whole steps run the networks as they are before training. `code` is compared with the released flow of the
-same method (`_corn_released_flow.py`), like with like; `ours` is measured as well. Sides take turns; medians are given.
+same method (`_corn_released_flow.py`), like with like but for the memory layout of the networks: torch's usual one on
+the released side, channels last on ours. `ours` is measured as well. Sides take turns; medians are given.
 
 Figures: seconds of the CORN-specific part (selection, projection, pool, losses; forward and backward down to logits and
 features) and of the whole step; `corn_part_speedup` and `step_speedup`, released flow divided by `code`; `pool_share`,
@@ -16,6 +17,7 @@ choosing voxels and filling and sampling the pool as a share of a step of `ours`
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import os
 import statistics
@@ -48,6 +50,8 @@ class Bench:
         self.device, self.patch = torch.device(device), patch
         shape = CornNetworkConfig()
         self.network = CornNetwork(shape).to(self.device, memory_format=torch.channels_last_3d)
+        # The released code keeps torch's usual memory layout; channels last is part of our engine.
+        self.released_network = copy.deepcopy(self.network).to(memory_format=torch.contiguous_format)
         losses = CornLossConfig(ramp_steps=0)
         self.ours, self.code = (
             make_objective(mode, shape, losses, LABELLED).to(self.device) for mode in ("ours", "code")
@@ -57,7 +61,12 @@ class Bench:
             "code": self.code.losses,
             "released": ReleasedFlow(self.code).losses,
         }
-        weights = [*self.network.parameters(), *self.ours.parameters(), *self.code.parameters()]
+        weights = [
+            *self.network.parameters(),
+            *self.released_network.parameters(),
+            *self.ours.parameters(),
+            *self.code.parameters(),
+        ]
         self.optimizer = torch.optim.SGD(weights, lr=1e-4, momentum=0.9, weight_decay=1e-4)
 
     def smooth(self, channels: int, seed: int) -> torch.Tensor:
@@ -103,9 +112,12 @@ class Bench:
     def step(self, side: str, batch: CornBatch) -> float:
         """Seconds of a whole optimizer step."""
 
+        network = self.released_network if side == "released" else self.network
+        images = batch.images.contiguous() if side == "released" else batch.images
+
         def work() -> None:
             with torch.autocast("cuda", dtype=torch.bfloat16, enabled=self.device.type == "cuda"):
-                output = self.network(batch.images)
+                output = network(images)
             self.sides[side](output, batch, 0).total.backward()
             self.optimizer.step()
             self.optimizer.zero_grad()
