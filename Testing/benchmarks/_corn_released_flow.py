@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional
 
 from MaskWhatMattersLib.corn.corn_objective import CodeObjective
-from MaskWhatMattersLib.corn.objective_base import Losses
+from MaskWhatMattersLib.training.step_losses import Losses
 
 
 class ReleasedFlow:

@@ -14,8 +14,9 @@ from MaskWhatMattersLib.corn.batch import CornBatch
 from MaskWhatMattersLib.corn.components import largest_component
 from MaskWhatMattersLib.corn.losses import dice_and_cross_entropy
 from MaskWhatMattersLib.corn.network import CornNetwork, CornNetworkConfig, CornOutput
-from MaskWhatMattersLib.corn.objective_base import Losses, Objective, Term, weighed
+from MaskWhatMattersLib.corn.objective_base import Objective, Term, weighed
 from MaskWhatMattersLib.networks.vnet import VNet, VNetOutput
+from MaskWhatMattersLib.training.step_losses import Losses
 
 UNKNOWN = -1
 

@@ -13,21 +13,10 @@ from MaskWhatMattersLib.corn.loss_config import LossNumbers
 from MaskWhatMattersLib.corn.losses import dice_and_cross_entropy
 from MaskWhatMattersLib.corn.network import CornOutput
 from MaskWhatMattersLib.training.seeds import step_seed
+from MaskWhatMattersLib.training.step_losses import Losses
 
 FULL_LENGTH = 15000
 """Steps of the published trainings; shorter ones have ramps and warm-up in proportion."""
-
-
-class Losses(NamedTuple):
-    """Losses of one step.
-
-    Attributes:
-        total: What the step makes smaller, a scalar in the graph.
-        parts: Its terms before weights and whatever else is worth a line in the log; detached scalars on the device.
-    """
-
-    total: Tensor
-    parts: dict[str, Tensor]
 
 
 class Term(NamedTuple):

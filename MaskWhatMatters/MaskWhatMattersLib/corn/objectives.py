@@ -9,9 +9,9 @@ from MaskWhatMattersLib.corn.corn_objective import CodeObjective, CornObjective,
 from MaskWhatMattersLib.corn.loss_config import CornLossConfig, LossNumbers, ObjectiveMode
 from MaskWhatMattersLib.corn.mean_teacher import MeanTeacherObjective
 from MaskWhatMattersLib.corn.network import CornNetworkConfig
-from MaskWhatMattersLib.corn.objective_base import Losses, Objective
+from MaskWhatMattersLib.corn.objective_base import Objective
 
-__all__ = ["Losses", "Objective", "make_objective"]
+__all__ = ["Objective", "make_objective"]
 
 _CORN: dict[str, type[CornObjective]] = {"ours": OurObjective, "paper": PaperObjective, "code": CodeObjective}
 

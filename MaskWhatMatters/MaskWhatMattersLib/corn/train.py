@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from MaskWhatMattersLib.corn.batch import CornBatch
 from MaskWhatMattersLib.corn.config import CornTrainingConfig
 from MaskWhatMattersLib.corn.network import CornNetwork
-from MaskWhatMattersLib.corn.objectives import Losses, make_objective
+from MaskWhatMattersLib.corn.objectives import make_objective
 from MaskWhatMattersLib.corn.training_scans import CornScans
 from MaskWhatMattersLib.corn.validation import validate
 from MaskWhatMattersLib.datasets.training_cases import CornCases
@@ -38,6 +38,7 @@ from MaskWhatMattersLib.training.engine import (
     seed_step,
     set_learning_rate,
 )
+from MaskWhatMattersLib.training.step_losses import Losses
 
 
 class CornTraining(nn.Module):

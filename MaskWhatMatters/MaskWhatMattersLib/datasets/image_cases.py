@@ -1,0 +1,49 @@
+"""One image of a pretraining or finetuning: where it is, whose it is, and what is known about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from MaskWhatMattersLib.volumes import Volume
+
+Split = Literal["train", "val", "test"]
+
+
+@dataclass(frozen=True)
+class ImageCase:
+    """One picture or volume.
+
+    Attributes:
+        name: Short and unique among the cases.
+        image: File, DICOM folder, or the volume itself.
+        patient: Cases of one patient are never divided over splits.
+        split: "train", "val" or "test"; None where it is still to be chosen.
+        class_name: Of the image (classification); None where unknown.
+        label_map: Classes (segmentation) or instances (detection) on the image's grid; None where nothing is drawn.
+    """
+
+    name: str
+    image: Path | Volume
+    patient: str
+    split: Split | None = None
+    class_name: str | None = None
+    label_map: Path | Volume | None = None
+
+
+@dataclass(frozen=True)
+class ImageCases:
+    """Images of a training, in a fixed order.
+
+    Attributes:
+        cases: Every image with its split.
+        notes: What the person should know about the choice, one sentence each.
+    """
+
+    cases: tuple[ImageCase, ...]
+    notes: tuple[str, ...] = ()
+
+    def of(self, split: Split) -> tuple[ImageCase, ...]:
+        """Cases of one split."""
+        return tuple(case for case in self.cases if case.split == split)

@@ -1,0 +1,1 @@
+"""Learning a task from few labelled images, starting from any encoder: classification, detection, segmentation."""
