@@ -46,8 +46,8 @@ class FinetuneConfig(_Part):
     betas: tuple[float, float] = Field((0.9, 0.999), description="Of AdamW.")
     schedule: Literal["warmup", "sawtooth", "frozen"] = Field(
         "warmup",
-        description="warmup: everything learns, linear warm-up, then cosine; sawtooth: first the head alone up and down, "
-        "then everything; frozen: the encoder never learns (linear probing).",
+        description="warmup: all learns, linear warm-up, then cosine; sawtooth: first the head alone up and down, "
+        "then all; frozen: the encoder never learns (linear probing).",
     )
     warmup: float = Field(0.05, ge=0, lt=1, description="Share of the steps with a growing learning rate.")
     clip: float = Field(1.0, ge=0, description="Largest norm of the gradients; 0 leaves them as they are.")
