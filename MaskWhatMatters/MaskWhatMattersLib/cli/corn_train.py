@@ -20,7 +20,7 @@ from MaskWhatMattersLib.errors import InputError
 
 if TYPE_CHECKING:
     from MaskWhatMattersLib.cli.display import Display
-    from MaskWhatMattersLib.corn.trained_model import TrainedModel
+    from MaskWhatMattersLib.corn.training_result import TrainedModel
     from MaskWhatMattersLib.jobs import Event, Job
     from MaskWhatMattersLib.jobs.corn_train_job import CornTrainSpec
 

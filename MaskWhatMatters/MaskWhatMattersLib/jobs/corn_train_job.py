@@ -78,9 +78,10 @@ def run(spec: CornTrainSpec, context: Progress, cases: CornCases | None = None) 
         JobCancelledError: The user asked to stop.
     """
     from MaskWhatMattersLib.corn.train import train
-    from MaskWhatMattersLib.corn.trained_model import MODEL_FILE, begin_run, export_model, free_folder
+    from MaskWhatMattersLib.corn.trained_model import begin_run, export_model
     from MaskWhatMattersLib.corn.training_result import TrainedModel
     from MaskWhatMattersLib.training.checkpoints import CHECKPOINT
+    from MaskWhatMattersLib.training.runs import MODEL_FILE, free_folder
 
     config, weights, start_card = training_settings(spec)
     cases = cases if cases is not None else cases_of(spec)

@@ -1,10 +1,13 @@
-"""One line of text per point of a training's curves: a job logs it, a chart reads it back. Needs no other package."""
+"""Curves and pictures of a training as lines of text: a job logs them, a panel reads them back. Needs no package."""
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 
 _PREFIX = "point"
+_PICTURE = "picture"
 _NAME = re.compile(r"[A-Za-z_][\w./-]*")
 
 
@@ -29,4 +32,20 @@ def parse_point(text: str) -> tuple[int, dict[str, float]] | None:
         named = dict(pair.split("=") for pair in pairs)
         return int(named.pop("step")), {name: float(value) for name, value in named.items()}
     except (KeyError, ValueError):
+        return None
+
+
+def format_picture(step: int, png: bytes) -> str:
+    """The line for a picture at a step; it travels with the log, so that a worker elsewhere can show it, too."""
+    return f"{_PICTURE} step={step} png={base64.b64encode(png).decode('ascii')}"
+
+
+def parse_picture(text: str) -> tuple[int, bytes] | None:
+    """Step and PNG of a line that `format_picture` made; None for any other line."""
+    match = re.fullmatch(rf"{_PICTURE} step=(\d+) png=([A-Za-z0-9+/=]+)", text)
+    if match is None:
+        return None
+    try:
+        return int(match[1]), base64.b64decode(match[2], validate=True)
+    except (binascii.Error, ValueError):
         return None

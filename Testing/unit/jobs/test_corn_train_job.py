@@ -13,13 +13,14 @@ import torch
 
 from corn_phantoms import atrium_scan, save_tiny_atrium_model, write_atrium_folder
 from MaskWhatMattersLib.corn.network import ARCHITECTURE
-from MaskWhatMattersLib.corn.trained_model import TrainedModel, free_folder
+from MaskWhatMattersLib.corn.training_result import TrainedModel
 from MaskWhatMattersLib.datasets.training_cases import CornCases, TrainingCase
 from MaskWhatMattersLib.errors import InputError, JobCancelledError, ModelFileError
 from MaskWhatMattersLib.jobs import Event, InlineRunner, Job
 from MaskWhatMattersLib.jobs.corn_train_job import CornExportSpec, CornTrainSpec
 from MaskWhatMattersLib.models import find_model, read_card, read_model
 from MaskWhatMattersLib.training.points import parse_point
+from MaskWhatMattersLib.training.runs import free_folder
 
 SHAPE = (8, 16, 16)
 TINY: dict[str, Any] = {

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from MaskWhatMattersLib.training.points import format_point, parse_point
+from MaskWhatMattersLib.training.points import format_picture, format_point, parse_picture, parse_point
 
 
 def test_a_point_is_one_readable_line():
@@ -43,3 +43,17 @@ def test_a_name_that_could_not_be_read_back_is_refused(name):
 def test_points_are_read_without_torch():
     code = "import sys, MaskWhatMattersLib.training.points; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_picture_travels_as_one_line() -> None:
+    line = format_picture(7, b"\x89PNG\n\x00\xff")
+    assert "\n" not in line
+    assert parse_picture(line) == (7, b"\x89PNG\n\x00\xff")
+    assert parse_point(line) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["", "picture", "picture step=1 png=", "picture step=x png=AA==", "picture step=1 png=A"]
+)
+def test_other_lines_are_no_pictures(text: str) -> None:
+    assert parse_picture(text) is None
