@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import signal
-import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
-from MaskWhatMattersLib.cli.codes import DONE, INTERRUPTED
 from MaskWhatMattersLib.cli.style import add_output_style
+from MaskWhatMattersLib.cli.training_command import OutputStyle, add_resume, print_schema, run_training
 from MaskWhatMattersLib.errors import InputError
 
 if TYPE_CHECKING:
-    from MaskWhatMattersLib.cli.display import Display
     from MaskWhatMattersLib.corn.training_result import TrainedModel
-    from MaskWhatMattersLib.jobs import Event, Job
     from MaskWhatMattersLib.jobs.corn_train_job import CornTrainSpec
 
 MODES = ("ours", "paper", "code", "supervised", "mean_teacher")
 _REQUIRED = ("images", "labels", "labelled", "output")
-_LINE_EVERY_S = 30.0
 _EXAMPLE = """examples:
   whatmatters corn train --images images --labels labels --labelled 4 --validation 5 --output my-site
   whatmatters corn train --images images --labels labels --labelled first.txt --unlabelled more --minutes 60 \\
@@ -76,6 +65,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--print-schema", action="store_true", help="print all settings of the TOML file, as JSON schema"
     )
+    add_resume(parser)
     add_output_style(parser)
     parser.set_defaults(run=run)
 
@@ -93,32 +83,22 @@ def run(given: dict[str, Any]) -> int:
         InputError: A usage error, or scans, settings or a start model that cannot be used.
         JobError: The training failed.
     """
-    as_json, quiet, verbose = given.pop("json"), given.pop("quiet"), given.pop("verbose")
+    style = OutputStyle.taken_from(given)
     if given.pop("print_schema", False):
-        return _print_schema()
-    spec = read_spec(given)
-    # torchrun and srun start this command once per device.
-    is_first = int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))) == 0
-    if is_first:
-        from MaskWhatMattersLib.cli.inputs import check_output
+        from MaskWhatMattersLib.corn.config import CornTrainingConfig
 
-        check_output(spec.output, [folder for folder in (spec.images, spec.labels, spec.unlabelled) if folder])
-    stream = sys.stderr if as_json else sys.stdout
-    started = time.monotonic()
-    with _display(spec, quiet=quiet or not is_first, verbose=verbose, stream=stream) as display:
-        job = _train(spec, Reporter(display, spec.output.name, quiet=quiet or not is_first, verbose=verbose))
-    if job.state == "cancelled":
-        print(
-            f"whatmatters corn train: stopped. Run the same command again to go on; all is kept in {spec.output}.",
-            file=sys.stderr,
-        )
-        return INTERRUPTED
-    trained: TrainedModel = job.result()
-    if as_json and is_first:
-        print(json.dumps(_report(trained, time.monotonic() - started), indent=2))
-    if is_first and not quiet:
-        print(_summary(trained), file=stream)
-    return DONE
+        return print_schema(CornTrainingConfig)
+    spec = read_spec(given)
+    return run_training(
+        spec,
+        spec.output,
+        style,
+        command="whatmatters corn train",
+        inputs=[folder for folder in (spec.images, spec.labels, spec.unlabelled) if folder],
+        scores=("dice_auxiliary",),
+        report=_report,
+        summary=_summary,
+    )
 
 
 def read_spec(given: dict[str, Any]) -> CornTrainSpec:
@@ -142,108 +122,13 @@ def read_spec(given: dict[str, Any]) -> CornTrainSpec:
     return CornTrainSpec(**values)
 
 
-class Reporter:
-    """Turns events of the job into what a person at a terminal, or a log file, should see.
-
-    Points of the curves come as lines every half minute; those with a score always, and all of them when verbose.
-
-    Args:
-        display: Where lines and bars go.
-        name: Of the run.
-        quiet: Show nothing.
-        verbose: Show every point.
-        clock: Seconds that only grow.
-    """
-
-    def __init__(
-        self,
-        display: Display,
-        name: str,
-        *,
-        quiet: bool = False,
-        verbose: bool = False,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._display, self._name = display, name
-        self._quiet, self._verbose = quiet, verbose
-        self._clock = clock
-        self._shown_at = float("-inf")
-
-    def __call__(self, event: Event) -> None:
-        """Show an event, or not."""
-        from MaskWhatMattersLib.training.points import parse_point
-
-        if self._quiet:
-            return
-        if event.kind != "log":
-            self._display.event(self._name, event)
-            if event.kind == "stage" and not self._display.stream.isatty():
-                self._display.line(event.stage)
-            return
-        point = parse_point(event.message)
-        if point is None:
-            self._display.line(event.message)
-        elif self._verbose or "dice_auxiliary" in point[1] or self._clock() - self._shown_at >= _LINE_EVERY_S:
-            self._shown_at = self._clock()
-            values = ", ".join(f"{name} {value:.4g}" for name, value in point[1].items())
-            self._display.line(f"step {point[0]}: {values}")
-
-
-def _train(spec: CornTrainSpec, report: Reporter) -> Job:
-    """Run the job here; Ctrl+C asks it to stop at its next step, a second one ends it at once."""
-    from MaskWhatMattersLib.jobs import InlineRunner
-
-    with InlineRunner(lambda _, event: report(event)) as runner, _stopped_by_interrupt(runner):
-        return runner.submit(spec)
-
-
-@contextmanager
-def _stopped_by_interrupt(runner: Any) -> Iterator[None]:
-    # Several processes would not stop at the same step and wait for each other for ever: their launcher ends them.
-    processes = int(os.environ.get("WORLD_SIZE", os.environ.get("SLURM_NTASKS", "1")))
-    if threading.current_thread() is not threading.main_thread() or processes > 1:
-        yield
-        return
-    before = signal.getsignal(signal.SIGINT)
-
-    def stop(*_: Any) -> None:
-        signal.signal(signal.SIGINT, before)
-        if (job := runner.current) is not None:
-            print("Stopping after this step; press Ctrl+C again to end at once.", file=sys.stderr, flush=True)
-            job.cancel()
-
-    signal.signal(signal.SIGINT, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _display(spec: CornTrainSpec, *, quiet: bool, verbose: bool, stream: TextIO) -> Display:
-    from MaskWhatMattersLib.cli.display import BarDisplay, Display
-
-    if stream.isatty() and not quiet:
-        bars = BarDisplay(1, verbose=False, stream=stream)
-        bars._bars.update(bars._inputs, visible=False)  # there is one training, not a list of images
-        return bars
-    return Display(1, quiet=quiet, verbose=False, stream=stream)
-
-
-def _print_schema() -> int:
-    from MaskWhatMattersLib.corn.config import CornTrainingConfig
-
-    print(json.dumps(CornTrainingConfig.model_json_schema(), indent=2))
-    return DONE
-
-
-def _report(trained: TrainedModel, seconds: float) -> dict[str, Any]:
+def _report(trained: TrainedModel) -> dict[str, Any]:
     return {
         "model": str(trained.path),
         "name": trained.name,
         "steps": trained.steps,
         "validation_dice": trained.validation_dice,
         "validation_cases": trained.validation_cases,
-        "seconds": round(seconds, 1),
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -81,12 +80,13 @@ def run(spec: CornTrainSpec, context: Progress, cases: CornCases | None = None) 
     from MaskWhatMattersLib.corn.trained_model import begin_run, export_model
     from MaskWhatMattersLib.corn.training_result import TrainedModel
     from MaskWhatMattersLib.training.checkpoints import CHECKPOINT
+    from MaskWhatMattersLib.training.launched import is_first_process
     from MaskWhatMattersLib.training.runs import MODEL_FILE, free_folder
 
     config, weights, start_card = training_settings(spec)
     cases = cases if cases is not None else cases_of(spec)
     folder = spec.output if spec.resume else free_folder(spec.output)
-    if not _is_first_process():
+    if not is_first_process():
         train(config, cases, folder, context, spec.device, start=weights)
         return TrainedModel(folder / MODEL_FILE, folder.name, config.steps, None, len(cases.validation))
     begin_run(folder, config, cases, start_card)
@@ -177,8 +177,3 @@ def training_settings(spec: CornTrainSpec) -> tuple[CornTrainingConfig, dict[str
             "choose another start model, or train from scratch."
         )
     return config, network.state_dict(), card
-
-
-def _is_first_process() -> bool:
-    """Whether this process writes files and talks, when `torchrun` or SLURM has started several."""
-    return int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))) == 0

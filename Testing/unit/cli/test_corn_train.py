@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import signal
@@ -17,12 +16,9 @@ import pytest
 
 from corn_phantoms import write_atrium_folder
 from MaskWhatMattersLib.cli import corn_train, main
-from MaskWhatMattersLib.cli.display import Display
 from MaskWhatMattersLib.config_files import read_settings
 from MaskWhatMattersLib.corn.config import CornTrainingConfig
 from MaskWhatMattersLib.corn.loss_config import CornLossConfig
-from MaskWhatMattersLib.jobs import Event
-from MaskWhatMattersLib.training.points import format_point
 from static_checks import REPOSITORY
 
 OTHERS = {"cpu": "ours", "left-atrium": "supervised", "left-atrium-whole": "supervised"}
@@ -164,29 +160,6 @@ def test_ctrl_c_keeps_the_last_step_and_says_how_to_go_on(data, tmp_path):
     assert "Run the same command again to go on" in err
     assert "the model so far is" in out
     assert {"checkpoint.ckpt", "model.safetensors"} <= {path.name for path in (tmp_path / "run").iterdir()}
-
-
-def test_points_come_every_half_minute_and_scores_always():
-    now, stream = [0.0], io.StringIO()
-    report = corn_train.Reporter(Display(1, quiet=False, verbose=False, stream=stream), "run", clock=lambda: now[0])
-    for step in range(1, 5):
-        now[0] += 20
-        scores = {"dice": 0.5, "dice_auxiliary": 0.4} if step == 2 else {"dice": 1.0}
-        report(Event("log", message=format_point(step, loss=0.25, **scores)))
-    assert [line.split(":")[0] for line in stream.getvalue().splitlines()] == ["step 1", "step 2", "step 4"]
-
-
-def test_a_person_at_a_terminal_gets_a_bar(monkeypatch):
-    stream = io.StringIO()
-    monkeypatch.setattr(stream, "isatty", lambda: True)
-    spec = SimpleNamespace(output=Path("run"))
-    with corn_train._display(spec, quiet=False, verbose=False, stream=stream) as display:
-        report = corn_train.Reporter(display, "run")
-        report(Event("stage", stage="Training", total=2))
-        report(Event("log", message="one line"))
-        report(Event("progress", stage="Training", step=1, total=2))
-    assert "one line" in stream.getvalue()
-    assert "All images" not in stream.getvalue()
 
 
 def test_the_settings_are_described_by_a_schema(capsys):
