@@ -44,21 +44,26 @@ class Pair:
     segment: str = ""
 
 
-def store_pairs(parameter_node: Any, pairs: Iterable[Pair]) -> None:
+def store_pairs(parameter_node: Any, pairs: Iterable[Pair], name: str = _LABELLED) -> None:
     """Keep pairs in a scripted module node, to be saved with the scene.
 
     The IDs of nodes change when a scene is imported into another one, so text must not name them: the node's references
     do, which MRML renumbers then. Each has a role of its own, whose last part stands in the text.
+
+    Args:
+        parameter_node: vtkMRMLScriptedModuleNode.
+        pairs: What to keep instead of what is kept now.
+        name: Of the parameter.
     """
-    with _Writer(parameter_node, _LABELLED) as writer:
+    with _Writer(parameter_node, name) as writer:
         writer.rows = [[writer.written(pair.image), writer.written(pair.label), pair.segment] for pair in pairs]
 
 
-def stored_pairs(parameter_node: Any) -> list[Pair]:
+def stored_pairs(parameter_node: Any, name: str = _LABELLED) -> list[Pair]:
     """The pairs that `store_pairs` kept; nodes that were removed since are sources that no node has."""
-    rows = _rows(parameter_node, _LABELLED)
+    rows = _rows(parameter_node, name)
     return [
-        Pair(_source(parameter_node, _LABELLED, image), _source(parameter_node, _LABELLED, label), segment)
+        Pair(_source(parameter_node, name, image), _source(parameter_node, name, label), segment)
         for image, label, segment in rows
     ]
 
