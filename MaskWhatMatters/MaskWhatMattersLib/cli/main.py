@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from MaskWhatMattersLib import __version__
-from MaskWhatMattersLib.cli import corn, evaluate
+from MaskWhatMattersLib.cli import corn, evaluate, pretrain
 from MaskWhatMattersLib.cli.codes import DONE, INTERRUPTED, SOME_FAILED, USAGE
 from MaskWhatMattersLib.cli.style import add_output_style, add_scheduler
 from MaskWhatMattersLib.errors import InputError, JobError
@@ -36,6 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_relevance(commands)
     corn.add_parser(commands)
+    pretrain.add_parser(commands)
     evaluate.add_parser(commands)
     _add_check_setup(commands)
     return parser

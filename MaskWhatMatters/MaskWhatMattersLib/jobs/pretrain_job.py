@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from MaskWhatMattersLib.config_files import checked_settings, merged
+from MaskWhatMattersLib.datasets.image_cases import ImageCases
+from MaskWhatMattersLib.errors import InputError
 from MaskWhatMattersLib.jobs.spec import JobSpec
+from MaskWhatMattersLib.jobs.training_run import train_in_folder, with_files
+from MaskWhatMattersLib.training.run_result import RunResult
+
+if TYPE_CHECKING:
+    from MaskWhatMattersLib.datasets.image_preprocessing import ImagePreprocessing
+    from MaskWhatMattersLib.pretraining.config import PretrainConfig
+    from MaskWhatMattersLib.progress import Progress
+    from MaskWhatMattersLib.training.resources import ResourceEstimate
 
 
 class PretrainSpec(JobSpec):
@@ -41,5 +52,128 @@ class PretrainEstimateSpec(JobSpec):
     dims: Literal[2, 3] | None = None
     steps: int | None = Field(None, ge=1)
     minutes: float | None = Field(None, gt=0)
+    images: int = Field(0, ge=0, description="How many images there are, where `config` counts in epochs.")
     device: str = "auto"
     config: dict[str, Any] = Field(default_factory=dict)
+
+
+class PretrainExportSpec(JobSpec):
+    """Make a model of a run's last checkpoint, for example after its worker was stopped hard."""
+
+    function: ClassVar[str] = "MaskWhatMattersLib.jobs.pretrain_job:export"
+
+    output: Path = Field(description="Folder of the run.")
+
+
+def run(spec: PretrainSpec, context: Progress, cases: ImageCases | None = None) -> RunResult:
+    """Pretrain, and make a model file of the encoder.
+
+    A cancel keeps the last step as a checkpoint and makes a model of it before the job ends; that and the folder of
+    the run are told as log lines. A run that started from a free name (`resume=False`) keeps no checkpoint once it is
+    done.
+
+    Args:
+        spec: Settings and output, and the folder of the images unless these are given.
+        context: Receives stages, steps, a log line of `format_point` for every point of the curves, and one of
+            `format_picture` for every picture: original, masked and reconstructed side by side.
+        cases: Images of the Slicer scene, or files; those of a split other than "train" are left out.
+
+    Raises:
+        InputError: Images, settings or output folder cannot be used; problems of one kind all at once.
+        JobCancelledError: The user asked to stop.
+    """
+    from MaskWhatMattersLib.datasets.prepare_images import prepare_images
+    from MaskWhatMattersLib.datasets.relevance_cache import RelevanceCache
+    from MaskWhatMattersLib.pretraining.train import train
+    from MaskWhatMattersLib.pretraining.trained_model import begin_run, export_model
+
+    config = pretrain_settings(spec)
+    found = _learned_from(cases if cases is not None else _cases_of(spec, config.preprocessing))
+    notes: list[str] = list(found.notes)
+
+    def learn(folder: Path) -> None:
+        images = prepare_images(found, config.preprocessing, config.region, context, RelevanceCache(spec.cache))
+        notes.extend(images.notes)
+        for note in images.notes:
+            context.log(note)
+        train(config, images, folder, context, spec.device)
+
+    result = train_in_folder(
+        spec.output,
+        context,
+        resume=spec.resume,
+        begin=lambda folder: begin_run(folder, config, found),
+        train=learn,
+        export=lambda folder: export_model(folder, tuple(notes)),
+        waiting=lambda folder: RunResult(folder / "model.safetensors", folder.name, config.steps, {}),
+    )
+    return with_files(result) if spec.send_back else result
+
+
+def export(spec: PretrainExportSpec, context: Progress) -> RunResult:
+    """Make a model of a run's last checkpoint.
+
+    Raises:
+        InputError: There is no checkpoint, or it cannot be used.
+    """
+    from MaskWhatMattersLib.pretraining.trained_model import export_model
+
+    context.stage("Making a model of the last checkpoint")
+    return export_model(spec.output)
+
+
+def estimate(spec: PretrainEstimateSpec, context: Progress) -> ResourceEstimate:
+    """What a pretraining with these settings would need, before any image is read.
+
+    Raises:
+        InputError: Settings or device cannot be used.
+    """
+    from MaskWhatMattersLib.pretraining.estimate import estimate as measured
+
+    context.stage("Measuring a step")
+    return measured(pretrain_settings(spec), spec.device, spec.images)
+
+
+def pretrain_settings(spec: PretrainSpec | PretrainEstimateSpec) -> PretrainConfig:
+    """All settings: the preset, under those of the config, under what a field of the job names.
+
+    Raises:
+        InputError: Settings that are not valid; lists all.
+    """
+    from MaskWhatMattersLib.pretraining.config import PretrainConfig
+    from MaskWhatMattersLib.pretraining.presets import preset
+
+    typed = {name: getattr(spec, name) for name in ("steps", "minutes") if getattr(spec, name) is not None}
+    method = spec.method or spec.config.get("method")
+    below = preset(spec.preset, method, spec.dims) if spec.preset is not None else {}
+    if spec.preset is None and spec.method is not None:
+        typed["method"] = spec.method
+    if spec.config.get("encoder", {}).get("kind", "") not in ("", below.get("encoder", {}).get("kind")):
+        below.pop("encoder", None)  # fields of one kind of encoder say nothing about another
+    values = merged(merged(below, spec.config), typed)
+    if "prompts" in values.get("region", {}):
+        values = merged({"region": {"source": "prompts"}}, values)
+    if values.get("region", {}).get("source", "none") != "none":
+        values = merged({"masking": {"kind": "relevance"}}, values)
+    return checked_settings(PretrainConfig, values, source="pretraining settings")
+
+
+def _cases_of(spec: PretrainSpec, preprocessing: ImagePreprocessing) -> ImageCases:
+    from MaskWhatMattersLib.datasets.find_images import find_images
+
+    if spec.data is None:
+        raise InputError("There are no images to learn from; name a folder or manifest, or give the cases as data.")
+    return find_images(spec.data, preprocessing)
+
+
+def _learned_from(cases: ImageCases) -> ImageCases:
+    """Only images of the split "train", or of no split: validation and test stay unseen, by every method."""
+    kept = tuple(case for case in cases.cases if case.split in (None, "train"))
+    if not kept:
+        raise InputError(
+            f'None of the {len(cases.cases)} images is of the split "train", so there is nothing to learn from. Name '
+            "the splits in the manifest, or leave them out."
+        )
+    left = len(cases.cases) - len(kept)
+    note = (f"{left} images of the splits val and test are left out.",) if left else ()
+    return ImageCases(kept, (*cases.notes, *note))

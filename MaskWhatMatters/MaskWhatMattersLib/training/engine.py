@@ -6,7 +6,7 @@ from MaskWhatMattersLib.training.averaging import AveragedWeights
 from MaskWhatMattersLib.training.checkpoints import CHECKPOINT, load_checkpoint, save_checkpoint
 from MaskWhatMattersLib.training.fabric import make_fabric, prepare_network, uncompiled
 from MaskWhatMattersLib.training.logs import RunningMeans, TrainingLog
-from MaskWhatMattersLib.training.points import format_point, parse_point
+from MaskWhatMattersLib.training.points import format_picture, format_point, parse_picture, parse_point
 from MaskWhatMattersLib.training.resources import OutOfMemoryLadder, ResourceEstimate, Rung, estimate_resources
 from MaskWhatMattersLib.training.schedules import due, poly, schedule_factor, set_learning_rate, warmup_cosine
 from MaskWhatMattersLib.training.seeds import seed_step, step_seed
@@ -21,9 +21,11 @@ __all__ = [
     "TrainingLog",
     "due",
     "estimate_resources",
+    "format_picture",
     "format_point",
     "load_checkpoint",
     "make_fabric",
+    "parse_picture",
     "parse_point",
     "poly",
     "prepare_network",

@@ -1,0 +1,73 @@
+"""What every training job does around its training: a folder, a model at the end, and one after a cancel, too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from MaskWhatMattersLib.errors import JobCancelledError
+from MaskWhatMattersLib.training.launched import is_first_process
+
+if TYPE_CHECKING:
+    from MaskWhatMattersLib.progress import Progress
+    from MaskWhatMattersLib.training.run_result import RunResult
+
+Result = TypeVar("Result")
+
+
+def train_in_folder(
+    output: Path,
+    context: Progress,
+    *,
+    resume: bool,
+    begin: Callable[[Path], None],
+    train: Callable[[Path], object],
+    export: Callable[[Path], Result],
+    waiting: Callable[[Path], Result],
+) -> Result:
+    """Train in a folder and make a model of the last checkpoint; after a cancel, too, before the job ends.
+
+    Args:
+        output: Folder of the run.
+        context: Told of the folder, and of the model after a cancel, as log lines.
+        resume: Go on with the run in the folder. False: take a free name, and keep no checkpoint once it is done.
+        begin: Notes what is trained, or refuses the folder.
+        train: Trains, resuming where the folder left off.
+        export: Makes the model file.
+        waiting: What all processes but the first of a training on several devices return.
+
+    Raises:
+        InputError: The folder cannot be used; or whatever the functions raise.
+        JobCancelledError: The user asked to stop.
+    """
+    from MaskWhatMattersLib.training.checkpoints import CHECKPOINT
+    from MaskWhatMattersLib.training.runs import MODEL_FILE, free_folder
+
+    folder = output if resume else free_folder(output)
+    if not is_first_process():
+        train(folder)
+        return waiting(folder)
+    begin(folder)
+    context.log(f"The run is kept in {folder}.")
+    checkpoint = folder / CHECKPOINT
+    try:
+        train(folder)
+    except JobCancelledError:
+        if checkpoint.is_file():
+            export(folder)
+            context.log(f"Stopped; the model so far is {folder / MODEL_FILE}.")
+        raise
+    trained = export(folder)
+    if not resume:
+        checkpoint.unlink(missing_ok=True)
+    return trained
+
+
+def with_files(result: RunResult) -> RunResult:
+    """The result with the content of the model file and its card, for whoever asked from another computer."""
+    from MaskWhatMattersLib.models.card import card_path
+
+    files = {path.name: path.read_bytes() for path in (result.path, card_path(result.path))}
+    return replace(result, files=files)
