@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,44 @@ def region_from_node(node: Node, volume_node: Node, segment_id: str | None = Non
             "Choose a region that overlaps the volume, or check its transform."
         )
     return Volume(inside.astype(np.uint8)[None], affine, name=node.GetName() or "")
+
+
+def labels_from_node(node: Node, volume_node: Node, classes: Mapping[str, int]) -> tuple[Volume, float]:
+    """Several labels of the user on the grid of a volume, in world coordinates.
+
+    Args:
+        node: Segmentation or label map volume.
+        volume_node: Scalar volume whose grid is wanted.
+        classes: Value to write for each segment's ID, or for each value of a label map as text; others are left out.
+
+    Returns:
+        uint8 [1, D, H, W], and the share of the marked voxels that several segments claim: the later one has them.
+
+    Raises:
+        InputError: None of them has a voxel inside the volume.
+    """
+    shape = tuple(reversed(volume_node.GetImageData().GetDimensions()))
+    affine = world_affine(volume_node)
+    labels = np.zeros(shape, np.uint8)
+    claims = 0
+    if node.IsA("vtkMRMLSegmentationNode"):
+        for segment_id, value in classes.items():
+            inside = _segments(node, volume_node, shape, segment_id)
+            claims += int(inside.sum())
+            labels[inside] = value
+    else:
+        grid = Volume(labels[None], affine)
+        values = resample_like(volume_from_node(node), grid, "nearest", 0).array[0]
+        for text, value in classes.items():
+            labels[values == float(text)] = value
+        claims = int(np.count_nonzero(labels))
+    marked = int(np.count_nonzero(labels))
+    if marked == 0:
+        raise InputError(
+            f'"{node.GetName()}" has no marked voxel inside "{volume_node.GetName()}". '
+            "Choose the one that was drawn on this volume, or check its transform."
+        )
+    return Volume(labels[None], affine, name=node.GetName() or ""), (claims - marked) / marked
 
 
 def segment_names(node: Node) -> list[tuple[str, str]]:
