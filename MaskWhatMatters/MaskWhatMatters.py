@@ -25,7 +25,7 @@ class MaskWhatMatters(ScriptedLoadableModule):
         ScriptedLoadableModule.__init__(self, parent)
         self.parent.title = _("Mask What Matters")
         self.parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
-        self.parent.dependencies = ["Segmentations", "Volumes", "Markups"]
+        self.parent.dependencies = ["Segmentations", "Volumes", "Markups", "Plots"]
         self.parent.contributors = ["The MaskWhatMatters contributors"]
         self.parent.helpText = _(
             "Type what matters in a scan, for example <i>left lung</i> or <i>brain tumor</i>, and see where it is: as "
@@ -39,7 +39,7 @@ class MaskWhatMatters(ScriptedLoadableModule):
 
 @parameterNodeWrapper
 class MaskWhatMattersParameterNode:
-    """What the panel shows; saved with the scene."""
+    """What the tabs show; saved with the scene. Fields of Pretrain and Finetune begin with the tab's name."""
 
     inputVolume: slicer.vtkMRMLScalarVolumeNode
     prompts: str = ""
@@ -65,23 +65,45 @@ class MaskWhatMattersWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def __init__(self, parent=None):
         self.logic = None
+        self.setupStrip = None
         self.panel = None
+        self.pretrain = None
+        self.finetune = None
         VTKObservationMixin.__init__(self)
         ScriptedLoadableModuleWidget.__init__(self, parent)
 
+    @property
+    def panels(self):
+        """The tabs Relevance, Pretrain and Finetune, once they are there."""
+        return [panel for panel in (self.panel, self.pretrain, self.finetune) if panel is not None]
+
     def setup(self):
-        """Load the layout and give it life."""
+        """Load the layouts and give them life."""
+        from MaskWhatMattersLib.bridge.finetune_panel import FinetunePanel
+        from MaskWhatMattersLib.bridge.pretrain_panel import PretrainPanel
         from MaskWhatMattersLib.bridge.relevance_panel import RelevancePanel
+        from MaskWhatMattersLib.bridge.widgets import SetupStrip
 
         ScriptedLoadableModuleWidget.setup(self)
         uiWidget = slicer.util.loadUI(self.resourcePath("UI/MaskWhatMatters.ui"))
         self.layout.addWidget(uiWidget)
         self.ui = slicer.util.childWidgetVariables(uiWidget)
-        uiWidget.setMRMLScene(slicer.mrmlScene)
+        pretrainWidget = slicer.util.loadUI(self.resourcePath("UI/MaskWhatMattersPretrain.ui"))
+        finetuneWidget = slicer.util.loadUI(self.resourcePath("UI/MaskWhatMattersFinetune.ui"))
+        self.pretrainUi = slicer.util.childWidgetVariables(pretrainWidget)
+        self.finetuneUi = slicer.util.childWidgetVariables(finetuneWidget)
+        self.ui.pretrainTab.layout().addWidget(pretrainWidget)
+        self.ui.finetuneTab.layout().addWidget(finetuneWidget)
+        for widget in (uiWidget, pretrainWidget, finetuneWidget):
+            widget.setMRMLScene(slicer.mrmlScene)
         self.logic = MaskWhatMattersLogic()
+        self.setupStrip = SetupStrip(self.ui, self.requiredPackages, self.onSetupChanged, self.onReady)
         icons = [self.resourcePath(f"Icons/MaskWhatMatters{name}.png") for name in ("Shown", "Hidden")]
-        self.panel = RelevancePanel(self.ui, self.logic, tuple(icons))
-        self.panel.setup.start()
+        self.panel = RelevancePanel(self.ui, self.logic, self.setupStrip, tuple(icons))
+        self.pretrain = PretrainPanel(self.pretrainUi, self.logic, self.setupStrip, self.finetuneModel)
+        self.finetune = FinetunePanel(self.finetuneUi, self.logic, self.setupStrip)
+        self.ui.tabs.connect("currentChanged(int)", lambda index: self.onTab())
+        self.setupStrip.start()
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
@@ -90,24 +112,63 @@ class MaskWhatMattersWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def cleanup(self):
         """Called before the panel is destroyed or the module is reloaded."""
         self.removeObservers()
-        if self.panel is not None:
-            self.panel.close()
-            self.panel = None
+        if self.setupStrip is not None:
+            self.setupStrip.stop()
+        for panel in self.panels:
+            panel.close()
+        self.setupStrip = self.panel = self.pretrain = self.finetune = None
 
     def enter(self):
         """Called when the user opens the module."""
         self.initializeParameterNode()
+        self.onTab()
 
     def exit(self):
-        """Called when the user goes to another module; a running job goes on."""
+        """Called when the user goes to another module; a running job goes on, previews do not."""
+        if self.pretrain is not None:  # after a reload, Slicer may tell the panel from before it
+            self.pretrain.leave()
+
+    def finetuneModel(self, name):
+        """Go to the tab "Finetune" with a model to start from, as after it was pretrained."""
+        self.finetune.use_model(name)
+        self.ui.tabs.setCurrentIndex(2)
+
+    def requiredPackages(self):
+        """Import names of the packages that the tab on screen needs."""
+        panels = self.panels
+        return panels[self.ui.tabs.currentIndex].required_packages() if len(panels) == 3 else ()
+
+    def onTab(self):
+        """Another tab came up: a model may have been made elsewhere, and other packages may be needed."""
+        self.finetune.list_models()
+        if self.ui.tabs.currentIndex == 1:
+            self.pretrain.show()
+        else:
+            self.pretrain.leave()
+        self.onSetupChanged()
+
+    def onSetupChanged(self):
+        """Packages were installed, or another tab needs others."""
+        for panel in self.panels:
+            panel.refresh()
+
+    def onReady(self):
+        """Nothing is missing: the worker starts while the user still chooses."""
+        from MaskWhatMattersLib.bridge.jobs import warm_up_worker
+
+        self.onTab()
+        if self.logic.getParameterNode().compute == "local":
+            warm_up_worker()
 
     def onSceneStartClose(self, caller, event):
         """The nodes are about to go: the job's monitor cancels it."""
-        self.panel.set_parameters(None)
+        for panel in self.panels:
+            panel.set_parameters(None)
 
     def onSceneEndClose(self, caller, event):
         """Start anew when the panel is on screen; `enter` does it otherwise."""
-        self.panel.on_scene_closed()
+        for panel in self.panels:
+            panel.on_scene_closed()
         if getattr(self.parent, "isEntered", True):
             self.initializeParameterNode()
 
@@ -117,8 +178,8 @@ class MaskWhatMattersWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def initializeParameterNode(self):
         """Follow the module's parameter node in the present scene."""
-        if self.panel is not None:
-            self.panel.set_parameters(self.logic.getParameterNode())
+        for panel in self.panels:
+            panel.set_parameters(self.logic.getParameterNode())
 
 
 class MaskWhatMattersLogic(ScriptedLoadableModuleLogic):

@@ -1,4 +1,4 @@
-"""The Relevance panel: prompts in, a table of findings out; everything it knows is in the parameter node."""
+"""The tab "Relevance": prompts in, a table of findings out; everything it knows is in the parameter node."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from MaskWhatMattersLib.bridge.compute_choice import (
     scheduler_options,
     show_scheduler_fields,
 )
-from MaskWhatMattersLib.bridge.jobs import warm_up_worker
 from MaskWhatMattersLib.bridge.panel_parameters import PanelParameters
 from MaskWhatMattersLib.bridge.prompt_history import PromptHistory
 from MaskWhatMattersLib.bridge.regions import REGION_CLASSES, segment_names
@@ -39,12 +38,20 @@ class RelevancePanel:
     Args:
         ui: Widgets by name.
         logic: The module's logic; its `showRelevance` is what Apply calls.
+        setup: The strip above the tabs.
         icons: Paths of the icons for a visible and a hidden result.
         ask: Asks the user for consent; takes text and title.
     """
 
-    def __init__(self, ui: Any, logic: Any, icons: tuple[str, str], ask: Callable[[str, str], bool] = ask_user) -> None:
-        self.ui, self.logic, self.ask = ui, logic, ask
+    def __init__(
+        self,
+        ui: Any,
+        logic: Any,
+        setup: SetupStrip,
+        icons: tuple[str, str],
+        ask: Callable[[str, str], bool] = ask_user,
+    ) -> None:
+        self.ui, self.logic, self.setup, self.ask = ui, logic, setup, ask
         self.run: Any = None
         self._agreed_schedulers: set[str] = set()
         self._localizers: dict[str, LocalizerInfo] = available_localizers()
@@ -62,12 +69,16 @@ class RelevancePanel:
             self.refresh,
             self._correct,
         )
-        self.setup = SetupStrip(ui, self._required_packages, self.refresh, self._on_ready)
         self.job = JobBar(ui, self.apply, self.cancel)
         self.results = ResultsView(ui, icons, self._save_results)
         self._connect()
 
     # Life of the panel
+
+    def required_packages(self) -> tuple[str, ...]:
+        """Import names of the packages that the chosen localizer needs."""
+        remote = self._parameters is not None and self._parameters.compute == "scheduler"
+        return () if remote else tuple(self._localizer().requires)
 
     def set_parameters(self, parameters: Any) -> None:
         """Follow a parameter node; None leaves the present one."""
@@ -86,7 +97,6 @@ class RelevancePanel:
 
     def close(self) -> None:
         """Stop everything before the panel is destroyed."""
-        self.setup.stop()
         self.results.stop()
         if self.run is not None:
             self.run.cancel()
@@ -236,10 +246,6 @@ class RelevancePanel:
         """A selector whose node is gone picks the next one by itself: then a scan, and no overlay of ours."""
         return self.logic.shownVolume() or node if name == "inputVolume" and ownership.is_ours(node) else node
 
-    def _on_ready(self) -> None:
-        if self._parameters is not None and self._parameters.compute == "local":
-            warm_up_worker()
-
     def _save_results(self, volume_node: Any, rows: list[Row]) -> None:
         parameters = self._parameters
         if parameters is None:
@@ -260,10 +266,6 @@ class RelevancePanel:
     def _localizer(self) -> LocalizerInfo:
         name = self._parameters.localizer if self._parameters is not None else "builtin"
         return self._localizers.get(name) or next(iter(self._localizers.values()))
-
-    def _required_packages(self) -> tuple[str, ...]:
-        remote = self._parameters is not None and self._parameters.compute == "scheduler"
-        return () if remote else tuple(self._localizer().requires)
 
     def _show_localizer(self) -> None:
         ui, info = self.ui, self._localizer()
