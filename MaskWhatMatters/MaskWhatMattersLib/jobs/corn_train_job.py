@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from MaskWhatMattersLib.config_files import checked_settings, merged
-from MaskWhatMattersLib.errors import InputError, JobCancelledError, ModelFileError
+from MaskWhatMattersLib.errors import InputError, ModelFileError
 from MaskWhatMattersLib.jobs.spec import JobSpec
+from MaskWhatMattersLib.jobs.training_run import train_in_folder
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -79,30 +80,21 @@ def run(spec: CornTrainSpec, context: Progress, cases: CornCases | None = None) 
     from MaskWhatMattersLib.corn.train import train
     from MaskWhatMattersLib.corn.trained_model import begin_run, export_model
     from MaskWhatMattersLib.corn.training_result import TrainedModel
-    from MaskWhatMattersLib.training.checkpoints import CHECKPOINT
-    from MaskWhatMattersLib.training.launched import is_first_process
-    from MaskWhatMattersLib.training.runs import MODEL_FILE, free_folder
+    from MaskWhatMattersLib.training.runs import MODEL_FILE
 
     config, weights, start_card = training_settings(spec)
-    cases = cases if cases is not None else cases_of(spec)
-    folder = spec.output if spec.resume else free_folder(spec.output)
-    if not is_first_process():
-        train(config, cases, folder, context, spec.device, start=weights)
-        return TrainedModel(folder / MODEL_FILE, folder.name, config.steps, None, len(cases.validation))
-    begin_run(folder, config, cases, start_card)
-    context.log(f"The run is kept in {folder}.")
-    checkpoint = folder / CHECKPOINT
-    try:
-        train(config, cases, folder, context, spec.device, start=weights)
-    except JobCancelledError:
-        if checkpoint.is_file():
-            kept = export_model(folder)
-            context.log(f"Stopped after step {kept.steps}; the model so far is {kept.path}.")
-        raise
-    trained = export_model(folder)
-    if not spec.resume:
-        checkpoint.unlink(missing_ok=True)
-    return trained
+    found = cases if cases is not None else cases_of(spec)
+    return train_in_folder(
+        spec.output,
+        context,
+        resume=spec.resume,
+        begin=lambda folder: begin_run(folder, config, found, start_card),
+        train=lambda folder: train(config, found, folder, context, spec.device, start=weights),
+        export=export_model,
+        waiting=lambda folder: TrainedModel(
+            folder / MODEL_FILE, folder.name, config.steps, None, len(found.validation)
+        ),
+    )
 
 
 def export(spec: CornExportSpec, context: Progress) -> TrainedModel:

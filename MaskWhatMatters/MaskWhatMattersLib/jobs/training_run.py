@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from MaskWhatMattersLib.errors import JobCancelledError
 from MaskWhatMattersLib.training.launched import is_first_process
@@ -14,7 +14,22 @@ if TYPE_CHECKING:
     from MaskWhatMattersLib.progress import Progress
     from MaskWhatMattersLib.training.run_result import RunResult
 
-Result = TypeVar("Result")
+
+class Trained(Protocol):
+    """What every training hands back."""
+
+    @property
+    def path(self) -> Path:
+        """The model file."""
+        ...
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps done."""
+        ...
+
+
+Result = TypeVar("Result", bound=Trained)
 
 
 def train_in_folder(
@@ -43,7 +58,7 @@ def train_in_folder(
         JobCancelledError: The user asked to stop.
     """
     from MaskWhatMattersLib.training.checkpoints import CHECKPOINT
-    from MaskWhatMattersLib.training.runs import MODEL_FILE, free_folder
+    from MaskWhatMattersLib.training.runs import free_folder
 
     folder = output if resume else free_folder(output)
     if not is_first_process():
@@ -56,8 +71,8 @@ def train_in_folder(
         train(folder)
     except JobCancelledError:
         if checkpoint.is_file():
-            export(folder)
-            context.log(f"Stopped; the model so far is {folder / MODEL_FILE}.")
+            kept = export(folder)
+            context.log(f"Stopped after step {kept.steps}; the model so far is {kept.path}.")
         raise
     trained = export(folder)
     if not resume:
