@@ -40,16 +40,18 @@ class FinetuneConfig(_Part):
     batch_size: int = Field(4, ge=1, description="Crops per step and process.")
     steps: int = Field(5_000, ge=1, description="Optimizer steps.")
     minutes: float | None = Field(None, gt=0, description="Budget: at most as many steps as fit.")
+    optimizer: Literal["adamw", "lamb"] = Field("adamw", description="LAMB is for large batches.")
     learning_rate: float = Field(1e-4, gt=0, description="Of the head, after the warm-up.")
     layer_decay: float = Field(0.75, gt=0, le=1, description="Factor of the learning rate per layer below the head.")
     weight_decay: float = Field(0.05, ge=0, description="Of matrices; not of biases, norms and positions.")
-    betas: tuple[float, float] = Field((0.9, 0.999), description="Of AdamW.")
+    betas: tuple[float, float] = Field((0.9, 0.999), description="Of the running means of the optimizer.")
     schedule: Literal["warmup", "sawtooth", "frozen"] = Field(
         "warmup",
         description="warmup: all learns, linear warm-up, then cosine; sawtooth: first the head alone up and down, "
         "then all; frozen: the encoder never learns (linear probing).",
     )
     warmup: float = Field(0.05, ge=0, lt=1, description="Share of the steps with a growing learning rate.")
+    floor: float = Field(0.01, ge=0, le=1, description="Factor of the learning rate at the end of a cosine.")
     clip: float = Field(1.0, ge=0, description="Largest norm of the gradients; 0 leaves them as they are.")
     label_fraction: float = Field(1.0, gt=0, le=1, description="Share of the training patients that is used.")
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -73,6 +75,8 @@ class FinetuneConfig(_Part):
             raise ValueError(f"size must be the encoder's image_size; found {self.size}, {self.encoder.image_size}")
         if any(side % patch for side, patch in zip(self.size, self.encoder.patch_size, strict=True)):
             raise ValueError(f"size must be whole tokens; found {self.size} with tokens of {self.encoder.patch_size}")
+        if self.schedule == "sawtooth" and self.warmup > 0.5:
+            raise ValueError(f"sawtooth takes twice the warmup, which must be at most 0.5; found {self.warmup}")
         if self.task == "detection" and dims != 2:
             raise ValueError("detection is for pictures and slices (2D); use segmentation for volumes")
         return self
