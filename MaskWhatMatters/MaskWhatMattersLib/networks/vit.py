@@ -58,8 +58,10 @@ class ViTEncoder(nn.Module):
             mask_token: Stands for the content of such tokens, [width].
 
         Raises:
-            ValueError: An image is not made of whole tokens.
+            ValueError: An image is not made of whole tokens, or one of `mask` and `mask_token` is missing.
         """
+        if (mask is None) != (mask_token is None):
+            raise ValueError("mask and mask_token belong together; only one of them was given.")
         tokens = self._embed(images, keep)
         if mask is not None and mask_token is not None:
             tokens = torch.where(mask[..., None], mask_token.to(tokens.dtype), tokens)
