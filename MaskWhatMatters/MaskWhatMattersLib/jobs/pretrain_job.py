@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from MaskWhatMattersLib.datasets.image_preprocessing import ImagePreprocessing
     from MaskWhatMattersLib.pretraining.config import PretrainConfig
     from MaskWhatMattersLib.progress import Progress
-    from MaskWhatMattersLib.training.resources import ResourceEstimate
+    from MaskWhatMattersLib.training.resource_estimate import ResourceEstimate
 
 
 class PretrainSpec(JobSpec):

@@ -7,7 +7,8 @@ from MaskWhatMattersLib.training.checkpoints import CHECKPOINT, load_checkpoint,
 from MaskWhatMattersLib.training.fabric import make_fabric, prepare_network, uncompiled
 from MaskWhatMattersLib.training.logs import RunningMeans, TrainingLog
 from MaskWhatMattersLib.training.points import format_picture, format_point, parse_picture, parse_point
-from MaskWhatMattersLib.training.resources import OutOfMemoryLadder, ResourceEstimate, Rung, estimate_resources
+from MaskWhatMattersLib.training.resource_estimate import ResourceEstimate
+from MaskWhatMattersLib.training.resources import OutOfMemoryLadder, Rung, estimate_resources
 from MaskWhatMattersLib.training.schedules import due, poly, schedule_factor, set_learning_rate, warmup_cosine
 from MaskWhatMattersLib.training.seeds import seed_step, step_seed
 

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
 import psutil  # type: ignore[import-untyped]
@@ -16,49 +15,12 @@ from torch import nn
 
 from MaskWhatMattersLib.errors import JobError
 from MaskWhatMattersLib.progress import Progress
+from MaskWhatMattersLib.training.resource_estimate import ResourceEstimate
 
-_GB = 2**30  # as memory is sold and as task managers count it
 _SAMPLE_S = 0.005
 
 Settings = TypeVar("Settings")
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class ResourceEstimate:
-    """What a training needs.
-
-    Attributes:
-        step_s: Time of one step, s.
-        peak_bytes: Most memory that a step used: on a GPU by this program's tensors, else by the whole program.
-        available_bytes: Memory that the program could use: what it has and what is free.
-        total_bytes: Memory of the device.
-        steps: Steps of the training.
-    """
-
-    step_s: float
-    peak_bytes: int
-    available_bytes: int
-    total_bytes: int
-    steps: int
-
-    @property
-    def total_s(self) -> float:
-        """Time of the whole training, s; validation and checkpoints come on top."""
-        return self.steps * self.step_s
-
-    @property
-    def fits(self) -> bool:
-        """Whether a step needs no more memory than there is."""
-        return self.peak_bytes <= self.available_bytes
-
-    def steps_within(self, minutes: float) -> int:
-        """Steps that fit into a budget; at least one."""
-        return max(1, int(60 * minutes / self.step_s))
-
-    def words(self) -> str:
-        """For a person: "about 2 h 10 min, 5.3 GB of 16 GB"."""
-        return f"about {duration_words(self.total_s)}, {_gigabytes(self.peak_bytes)} of {_gigabytes(self.total_bytes)}"
 
 
 def estimate_resources(
@@ -85,17 +47,6 @@ def estimate_resources(
             times.append(time.perf_counter() - started)
     available, total = _memory(device)
     return ResourceEstimate(min(times), memory.peak_bytes, available, total, steps)
-
-
-def duration_words(seconds: float) -> str:
-    """A duration as people say it, with at most two units: "2 h 10 min", "3 min", "20 s"."""
-    if seconds < 60:
-        return f"{max(1, round(seconds))} s"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
 
 
 class Rung(NamedTuple, Generic[Settings]):
@@ -227,8 +178,3 @@ def _has_peers() -> bool:
         and torch.distributed.is_initialized()
         and torch.distributed.get_world_size() > 1
     )
-
-
-def _gigabytes(count: int) -> str:
-    value = count / _GB
-    return f"{value:.1f} GB" if value < 10 else f"{value:.0f} GB"

@@ -4,13 +4,8 @@ import pytest
 import torch
 
 from MaskWhatMattersLib.errors import JobError
-from MaskWhatMattersLib.training.resources import (
-    OutOfMemoryLadder,
-    ResourceEstimate,
-    Rung,
-    duration_words,
-    estimate_resources,
-)
+from MaskWhatMattersLib.training.resource_estimate import ResourceEstimate, duration_words
+from MaskWhatMattersLib.training.resources import OutOfMemoryLadder, Rung, estimate_resources
 
 CPU = torch.device("cpu")
 MIB = 2**20
