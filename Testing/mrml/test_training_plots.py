@@ -41,7 +41,7 @@ def test_training_without_a_point_leaves_the_scene_alone(scene, plots):
 
 def test_loss_and_dice_have_their_own_steps(scene, plots):
     plots.add(10, loss=0.9)
-    plots.add(20, loss=0.7, dice=0.5)
+    plots.add(20, loss=0.7, score=0.5)
     np.testing.assert_allclose(curve(plots, 0), [[10, 0.9], [20, 0.7]])
     np.testing.assert_allclose(curve(plots, 1), [[20, 0.5]])
     assert plots.chart.GetName() == TITLE
@@ -61,7 +61,7 @@ def test_views_are_told_when_points_are_shown(plots):
 
 
 def test_next_training_takes_the_nodes_over_and_begins_empty(scene, plots):
-    plots.add(10, loss=0.9, dice=0.1)
+    plots.add(10, loss=0.9, score=0.1)
     before = names(scene)
     following = TrainingPlots(scene)
     assert len(curve(plots, 0)) == 1
@@ -70,6 +70,16 @@ def test_next_training_takes_the_nodes_over_and_begins_empty(scene, plots):
     assert following.chart is plots.chart
     np.testing.assert_allclose(curve(following, 0), [[5, 0.4]])
     assert len(curve(following, 1)) == 0
+
+
+def test_trainings_of_different_titles_have_charts_of_their_own(scene, plots):
+    plots.add(1, loss=1.0)
+    other = TrainingPlots(scene, "Pretraining", score=None)
+    other.add(1, loss=0.5, score=0.9)
+    assert other.chart is not plots.chart
+    assert other.chart.GetNumberOfPlotSeriesNodes() == 1
+    other.remove()
+    np.testing.assert_allclose(curve(plots, 0), [[1, 1.0]])
 
 
 def test_removing_takes_only_our_nodes(scene, plots):

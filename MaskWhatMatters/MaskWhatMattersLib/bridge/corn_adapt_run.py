@@ -193,7 +193,7 @@ class CornAdaptRun:
         dice = values.get("dice") if "dice_auxiliary" in values else None
         self.dice = self.dice if dice is None else dice
         self.loss = values.get("loss", self.loss)
-        self.plots.add(self.steps, loss=values.get("loss"), dice=dice)
+        self.plots.add(self.steps, loss=values.get("loss"), score=dice)
         self._on_event(replace(event, message=point_text(self.steps, values.get("loss"), dice)))
 
     def _tick(self, _seconds: float) -> None:

@@ -16,31 +16,34 @@ DICE = "Validation Dice"
 TITLE = "Adaptation to my site"
 
 _KIND = "MaskWhatMatters.TrainingPlot"
-_COLORS = {LOSS: (0.85, 0.37, 0.01), DICE: (0.11, 0.47, 0.70)}  # told apart by people who see few colours, too
+_COLORS = ((0.85, 0.37, 0.01), (0.11, 0.47, 0.70))  # told apart by people who see few colours, too
 
 
 class TrainingPlots:
-    """Loss and validation Dice over the steps of one training.
+    """Loss and, where there is one, validation score over the steps of one training.
 
     Nodes appear with the first point, so that a training that never began leaves nothing. Curves of an earlier training
-    in the same scene give way to the new ones. Loss and Dice have a table each: they come at different steps.
+    of the same title in the same scene give way to the new ones. Loss and score have a table each: they come at
+    different steps.
 
     Args:
         scene: Scene that gets the nodes.
-        title: Of the chart.
+        title: Of the chart; trainings of different titles have charts of their own.
+        score: What the second curve shows; None for the loss alone.
     """
 
-    def __init__(self, scene: Any, title: str = TITLE) -> None:
-        self._scene, self._title = scene, title
+    def __init__(self, scene: Any, title: str = TITLE, score: str | None = DICE) -> None:
+        self._scene, self._title, self._score = scene, title, score
+        self._names = [LOSS] if score is None else [LOSS, score]
         self._columns: dict[str, tuple[Any, Any]] = {}
         self._tables: dict[str, Node] = {}
         self._changed: set[str] = set()
         self.chart: Node | None = None
         """vtkMRMLPlotChartNode; None before the first point."""
 
-    def add(self, step: int, *, loss: float | None = None, dice: float | None = None) -> None:
+    def add(self, step: int, *, loss: float | None = None, score: float | None = None) -> None:
         """Take a point; `update` shows it. What is not finite is left out: a chart cannot draw it."""
-        for name, value in ((LOSS, loss), (DICE, dice)):
+        for name, value in zip(self._names, (loss, score), strict=False):
             if value is not None and math.isfinite(value):
                 self._begin()
                 steps, values = self._columns[name]
@@ -58,14 +61,14 @@ class TrainingPlots:
     def remove(self) -> None:
         """Take the nodes of this training out of the scene."""
         if self.chart is not None and self.chart.GetScene() is not None:  # else its scene was closed
-            for node in _nodes(self._scene):
+            for node in self._nodes():
                 self._scene.RemoveNode(node)
         self.chart = None
 
     def _begin(self) -> None:
         if self.chart is not None:
             return
-        for name, color in _COLORS.items():
+        for name, color in zip(self._names, _COLORS, strict=False):
             self._columns[name] = _column(STEP), _column(name)
             table = vtk.vtkTable()
             for column in self._columns[name]:
@@ -74,7 +77,7 @@ class TrainingPlots:
             self._tables[name].SetAndObserveTable(table)
             series = self._node("vtkMRMLPlotSeriesNode", name)
             series.SetPlotType(series.PlotTypeScatter)
-            series.SetMarkerStyle(series.MarkerStyleCircle if name == DICE else series.MarkerStyleNone)
+            series.SetMarkerStyle(series.MarkerStyleCircle if name == self._score else series.MarkerStyleNone)
             series.SetLineWidth(2)
             series.SetColor(*color)
             series.SetXColumnName(STEP)
@@ -82,7 +85,7 @@ class TrainingPlots:
             series.SetAndObserveTableNodeID(self._tables[name].GetID())
         self.chart = self._node("vtkMRMLPlotChartNode", self._title)
         self.chart.RemoveAllPlotSeriesNodeIDs()
-        for name in _COLORS:
+        for name in self._names:
             self.chart.AddAndObservePlotSeriesNodeID(self._node("vtkMRMLPlotSeriesNode", name).GetID())
         self.chart.SetTitle(self._title)
         self.chart.SetXAxisTitle(STEP)
@@ -90,21 +93,20 @@ class TrainingPlots:
 
     def _node(self, class_name: str, name: str) -> Node:
         """Our node of a class and name in the scene, made where there is none."""
-        for node in _nodes(self._scene):
-            if node.IsA(class_name) and node.GetAttribute(_KIND) == name:
+        for node in self._nodes():
+            if node.IsA(class_name) and node.GetAttribute(_KIND) == f"{self._title}: {name}":
                 return node
         node = self._scene.AddNewNodeByClass(class_name, name)
-        node.SetAttribute(_KIND, name)
+        node.SetAttribute(_KIND, f"{self._title}: {name}")
         return node
 
-
-def _nodes(scene: Any) -> list[Node]:
-    """Every node of ours, the chart before what it shows, so that removing them in order warns of nothing."""
-    found: list[Node] = []
-    for class_name in ("vtkMRMLPlotChartNode", "vtkMRMLPlotSeriesNode", "vtkMRMLTableNode"):
-        count = scene.GetNumberOfNodesByClass(class_name)
-        found += [scene.GetNthNodeByClass(index, class_name) for index in range(count)]
-    return [node for node in found if node.GetAttribute(_KIND)]
+    def _nodes(self) -> list[Node]:
+        """Every node of this title, the chart before what it shows, so that removing them in order warns of nothing."""
+        found: list[Node] = []
+        for class_name in ("vtkMRMLPlotChartNode", "vtkMRMLPlotSeriesNode", "vtkMRMLTableNode"):
+            count = self._scene.GetNumberOfNodesByClass(class_name)
+            found += [self._scene.GetNthNodeByClass(index, class_name) for index in range(count)]
+        return [node for node in found if (node.GetAttribute(_KIND) or "").startswith(f"{self._title}: ")]
 
 
 def _column(name: str) -> Any:
