@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from MaskWhatMattersLib.bridge.adapt_cases import Pair, source_of
 from MaskWhatMattersLib.bridge.adapt_checks import require_usable
 from MaskWhatMattersLib.bridge.corn_adapt_run import AdaptCases, CornAdaptRun
 from MaskWhatMattersLib.bridge.jobs import training_runner
+from MaskWhatMattersLib.bridge.new_models import new_model_folder
 from MaskWhatMattersLib.bridge.setup import missing_packages
 from MaskWhatMattersLib.errors import InputError, JobError
 
@@ -22,8 +21,6 @@ PACKAGES = ("torch", "monai", "safetensors", "lightning_fabric")
 
 _LIVE = {"log_every": 2, "validate_every": 25, "save_every": 50}
 """Steps between points of the curves and between checkpoints: someone watches, and one may take seconds."""
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def start_adaptation(
@@ -96,23 +93,5 @@ def model_folder(name: str, start_model: str | None = None) -> Path:
     Raises:
         InputError: Not a name, or one that is taken.
     """
-    from MaskWhatMattersLib.models.places import default_user_folder, list_models
-
-    folder, taken = default_user_folder(), {entry.name.lower() for entry in list_models()}
-    typed = name.strip()
-    if typed:
-        if not _NAME.fullmatch(typed):
-            raise InputError(
-                f'"{typed}" cannot be the name of a model. Use letters, digits, dots and dashes, with a letter or a '
-                "digit in front."
-            )
-        if typed.lower() in taken or (folder / typed).exists():
-            raise InputError(f"There is a model {typed} already. Choose another name.")
-        return folder / typed
     base = Path(start_model).stem if start_model else "left-atrium"
-    base = f"{base.split('-site-')[0]}-site-{datetime.date.today().isoformat()}"
-    wanted, number = base, 1
-    while wanted.lower() in taken or (folder / wanted).exists():
-        number += 1
-        wanted = f"{base}-{number}"
-    return folder / wanted
+    return new_model_folder(name, f"{base.split('-site-')[0]}-site")
