@@ -1,0 +1,50 @@
+"""SimMIM: encode all tokens, some of them without their content (Xie et al. 2022, arXiv:2111.09886)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from MaskWhatMattersLib.networks.encoders import ViTConfig
+from MaskWhatMattersLib.networks.vit import ViTEncoder
+from MaskWhatMattersLib.pretraining.batch import MaskedBatch, Reconstruction
+from MaskWhatMattersLib.pretraining.config import PretrainConfig
+from MaskWhatMattersLib.pretraining.losses import reconstruction_loss
+from MaskWhatMattersLib.pretraining.reconstruction import reconstruction
+from MaskWhatMattersLib.pretraining.token_decoder import TokenDecoder
+from MaskWhatMattersLib.training.step_losses import Losses
+
+
+class SimMIM(nn.Module):
+    """Masked image modeling with mask tokens inside the encoder, on 2D or 3D images.
+
+    The paper decodes with one linear layer, `decoder.depth` 0; any number of blocks works.
+
+    Attributes:
+        encoder: What is kept afterwards.
+    """
+
+    def __init__(self, config: PretrainConfig) -> None:
+        super().__init__()
+        if not isinstance(config.encoder, ViTConfig):
+            raise ValueError(f"simmim needs an encoder of kind vit; found {config.encoder.kind}")
+        self.target = config.target
+        self.encoder = ViTEncoder(config.encoder)
+        self.mask_token = nn.Parameter(nn.init.normal_(torch.empty(config.encoder.width), std=0.02))
+        self.decoder = TokenDecoder(config.encoder, config.decoder)
+
+    def forward(self, batch: MaskedBatch) -> Losses:
+        """The reconstruction loss of a batch."""
+        loss = reconstruction_loss(self._predict(batch), batch.images, batch, self.target)
+        return Losses(loss, {"hidden": batch.hidden.float().mean()})
+
+    @torch.no_grad()
+    def reconstruct(self, batch: MaskedBatch) -> Reconstruction:
+        """Pictures of a batch."""
+        return reconstruction(self._predict(batch), batch, self.target)
+
+    def _predict(self, batch: MaskedBatch) -> Tensor:
+        """Voxels of all tokens, [B, N, P * C]."""
+        tokens = self.encoder(batch.images, mask=batch.hidden.flatten(1), mask_token=self.mask_token)
+        voxels: Tensor = self.decoder(self.decoder.embedding(tokens))
+        return voxels
