@@ -25,9 +25,6 @@ class FinetuneSpec(JobSpec):
     preset: Literal["fast", "paper", "best"] | None = Field(None, description="Settings to start from.")
     dims: Literal[2, 3] | None = Field(None, description="From scratch. 2: pictures and slices; 3: volumes.")
     validation: float = Field(0.2, ge=0, lt=1, description="Share of the patients for validation without given splits.")
-    label_names: dict[int, str] = Field(
-        default_factory=dict, description="What values in the label maps mean, by value; for the card and the result."
-    )
     steps: int | None = Field(None, ge=1, description="Optimizer steps; those of the config when None.")
     minutes: float | None = Field(None, gt=0, description="Budget: at most as many steps as fit.")
     device: str = Field("auto", description='"auto", "cpu", "cuda", "cuda:1", "mps".')
