@@ -12,12 +12,12 @@ from MaskWhatMattersLib.bridge.acknowledgement import is_acknowledged
 from MaskWhatMattersLib.bridge.adapt_cases import FEWEST_FOR_VALIDATION, validation_count
 from MaskWhatMattersLib.bridge.adapt_scans import AdaptScans
 from MaskWhatMattersLib.bridge.compute_choice import fill_device_combo
-from MaskWhatMattersLib.bridge.corn_adapt_run import point_text
 from MaskWhatMattersLib.bridge.corn_adapt_start import PACKAGES, method, model_folder
 from MaskWhatMattersLib.bridge.corn_models import CornModel, corn_models
 from MaskWhatMattersLib.bridge.panel_parameters import PanelParameters
 from MaskWhatMattersLib.bridge.training_plot_view import TrainingPlotView
 from MaskWhatMattersLib.bridge.training_plots import ChartInLayout
+from MaskWhatMattersLib.bridge.training_run import point_text
 from MaskWhatMattersLib.bridge.widgets import JobBar, SetupStrip
 from MaskWhatMattersLib.errors import InputError, JobError
 
@@ -261,7 +261,7 @@ class CornAdaptPanel:
             return
         self.plot.show(chart)
         self.ui.plotFrame.visible = True
-        self.ui.pointLabel.text = point_text(run.steps, run.loss, run.dice)
+        self.ui.pointLabel.text = point_text(run.steps, run.loss, run.dice, run.plots.score_name)
 
     def _show_result(self, run: Any) -> None:
         if run.state == "done":

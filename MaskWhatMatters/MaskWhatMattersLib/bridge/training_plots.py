@@ -33,7 +33,9 @@ class TrainingPlots:
     """
 
     def __init__(self, scene: Any, title: str = TITLE, score: str | None = DICE) -> None:
-        self._scene, self._title, self._score = scene, title, score
+        self._scene, self._title = scene, title
+        self.score_name = score
+        """Of the second curve; None without one."""
         self._names = [LOSS] if score is None else [LOSS, score]
         self._columns: dict[str, tuple[Any, Any]] = {}
         self._tables: dict[str, Node] = {}
@@ -77,7 +79,7 @@ class TrainingPlots:
             self._tables[name].SetAndObserveTable(table)
             series = self._node("vtkMRMLPlotSeriesNode", name)
             series.SetPlotType(series.PlotTypeScatter)
-            series.SetMarkerStyle(series.MarkerStyleCircle if name == self._score else series.MarkerStyleNone)
+            series.SetMarkerStyle(series.MarkerStyleCircle if name == self.score_name else series.MarkerStyleNone)
             series.SetLineWidth(2)
             series.SetColor(*color)
             series.SetXColumnName(STEP)

@@ -33,7 +33,7 @@ def model_names(combo) -> list[str]:
 
 
 def temporary_files(host) -> list[Path]:
-    return list(Path(host.slicer.app.temporaryPath).glob("adapt-*"))
+    return list(Path(host.slicer.app.temporaryPath).glob("training-*"))
 
 
 def test_training_draws_its_curves_and_its_model_can_be_used(host, adapt, corn_models, screenshots):
