@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from scipy import ndimage
 from torch import Tensor
 
 from MaskWhatMattersLib.corn.report import ReviewLimits
-from MaskWhatMattersLib.errors import GeometryError, InputError
-from MaskWhatMattersLib.volumes import (
-    Volume,
-    orient,
-    percentile_range,
-    require_3d,
-    require_finite,
-    require_scalar,
-    resample_to_spacing,
-    window,
-)
+from MaskWhatMattersLib.datasets.preparation import grey_by_percentiles, resample_smoothed
+from MaskWhatMattersLib.errors import GeometryError
+from MaskWhatMattersLib.volumes import Volume, orient, require_3d, require_finite, require_scalar
 
 _SAME_PLACE_MM = 1e-3
 
@@ -63,8 +53,9 @@ def prepare_scan(volume: Volume, preprocessing: ScanPreprocessing) -> Volume:
         GeometryError: A single slice.
     """
     require_finite(require_3d(require_scalar(volume)))
-    prepared = _resampled(orient(volume, "RAS"), preprocessing.spacing_mm)
-    return replace(prepared, array=_grey(prepared, preprocessing))
+    prepared = resample_smoothed(orient(volume, "RAS"), preprocessing.spacing_mm)
+    grey = grey_by_percentiles(prepared, preprocessing.low_percentile, preprocessing.high_percentile)
+    return replace(prepared, array=grey)
 
 
 def prepare_label_map(label_map: Volume, scan: Volume, preprocessing: ScanPreprocessing) -> Volume:
@@ -83,7 +74,7 @@ def prepare_label_map(label_map: Volume, scan: Volume, preprocessing: ScanPrepro
     """
     require_3d(require_scalar(label_map))
     membership = orient(label_map.with_array((label_map.array == 1).astype(np.float32)), "RAS")
-    prepared = _resampled(membership, preprocessing.spacing_mm)
+    prepared = resample_smoothed(membership, preprocessing.spacing_mm)
     if prepared.spatial_shape != scan.spatial_shape or np.abs(prepared.affine - scan.affine).max() > _SAME_PLACE_MM:
         raise GeometryError(
             f'The label map "{label_map.name}" must lie on the grid of its scan; at {preprocessing.spacing_mm} mm it '
@@ -101,38 +92,3 @@ def normalise(grey: Tensor) -> Tensor:
     values = grey.to(torch.float32)
     spread, mean = torch.std_mean(values, dim=(-3, -2, -1), correction=0, keepdim=True)
     return (values - mean) / spread.clamp_min(1e-6)
-
-
-def smoothing_sigma(factor: float) -> float:
-    """Standard deviation in source voxels of the Gaussian before an axis gets coarser by a factor.
-
-    A coarse voxel should be the mean of the `factor` voxels that it covers, whose weights have a variance of
-    (factor^2 - 1) / 12. Linear interpolation brings 1/4 of that where it falls between two voxels, which is the whole
-    of it at a factor of 2; the Gaussian supplies the rest, sigma^2 = (factor^2 - 4) / 12.
-    """
-    return float(np.sqrt(max(0.0, factor**2 - 4.0) / 12.0))
-
-
-def _resampled(volume: Volume, spacing_mm: float) -> Volume:
-    """Linear interpolation to cubic voxels, smoothed first along the axes that get coarser; float32."""
-    array: NDArray[Any] = volume.array.astype(np.float32, copy=False)
-    for column, step in enumerate(volume.spacing_mm):
-        sigma = smoothing_sigma(spacing_mm / step)
-        if sigma > 0:
-            array = ndimage.gaussian_filter1d(array, sigma, axis=3 - column, mode="nearest")
-    return resample_to_spacing(replace(volume, array=array), spacing_mm)
-
-
-def _grey(volume: Volume, preprocessing: ScanPreprocessing) -> NDArray[np.uint8]:
-    darkest, brightest = float(volume.array.min()), float(volume.array.max())
-    if darkest == brightest:
-        raise InputError(
-            f'The scan "{volume.name}" is the same everywhere; found the value {darkest:g} in all of its '
-            f"{volume.array.size} voxels. Choose an image with contrast."
-        )
-    low, high = percentile_range(volume.array, preprocessing.low_percentile, preprocessing.high_percentile)
-    if high <= darkest or low >= brightest:
-        low, high = darkest, brightest  # nearly all voxels have one value, so that the percentiles show no contrast
-    grey = window(volume.array, low, high)
-    grey *= 255.0
-    return np.asarray(np.rint(grey, out=grey).astype(np.uint8))

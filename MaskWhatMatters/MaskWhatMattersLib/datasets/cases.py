@@ -10,14 +10,19 @@ from typing import Literal
 
 import numpy as np
 
-from MaskWhatMattersLib.errors import GeometryError, InputError
+from MaskWhatMattersLib.errors import InputError
 from MaskWhatMattersLib.progress import Progress, SilentProgress
-from MaskWhatMattersLib.volumes import Volume, read_volume, require_3d, require_finite, require_scalar, to_ras
+from MaskWhatMattersLib.volumes import (
+    Volume,
+    read_volume,
+    require_3d,
+    require_finite,
+    require_same_grid,
+    require_scalar,
+)
 
 Role = Literal["labelled", "unlabelled", "validation"]
 
-_SAME_PLACE_MM = 0.01
-"""Corners of two grids may be this far apart: headers round, and a hundredth of a millimetre moves no label."""
 _AIR_HU = -200
 """Nothing but CT stores values this low; magnitude MR has none below zero."""
 
@@ -73,11 +78,11 @@ def read_case(case: TrainingCase) -> tuple[Volume, Volume | None]:
         InputError: Unreadable, several values per voxel, NaN, or labels that are not understood.
         GeometryError: A single slice, or a label map on another grid than its image.
     """
-    image = require_finite(require_3d(require_scalar(_loaded(case.image))))
+    image = require_finite(require_3d(require_scalar(loaded(case.image))))
     if case.label_map is None:
         return image, None
-    label_map = require_scalar(_loaded(case.label_map))
-    _require_same_grid(case, image, label_map)
+    label_map = require_scalar(loaded(case.label_map))
+    require_same_grid(label_map, image, case.name)
     return image, _binary(case, label_map)
 
 
@@ -137,38 +142,14 @@ def joined(problems: list[str], most: int = 12) -> str:
     return "\n".join(shown)
 
 
-def _loaded(source: Path | Volume) -> Volume:
+def loaded(source: Path | Volume) -> Volume:
+    """The volume itself, read from its file where it is one."""
     return source if isinstance(source, Volume) else read_volume(source)
 
 
 def _with_name(case: TrainingCase, text: str) -> str:
     """The problem, with the case in front unless it is named already."""
     return text if case.name in text else f"{case.name}: {text}"
-
-
-def _require_same_grid(case: TrainingCase, image: Volume, label_map: Volume) -> None:
-    advice = "Draw the label map on this very image, or resample it to the image's grid."
-    if image.spatial_shape != label_map.spatial_shape:
-        raise GeometryError(
-            f"The label map of {case.name} does not lie on its image's grid; found {_size(label_map)} voxels (i, j, k) "
-            f"for an image of {_size(image)}. {advice}"
-        )
-    last = np.array(image.spatial_shape[::-1]) - 1
-    corners = np.array([[i, j, k] for i in (0, last[0]) for j in (0, last[1]) for k in (0, last[2])])
-    apart_mm = float(np.linalg.norm(to_ras(corners, image.affine) - to_ras(corners, label_map.affine), axis=1).max())
-    if apart_mm > _SAME_PLACE_MM:
-        raise GeometryError(
-            f"The label map of {case.name} does not lie on its image's grid; their corners are up to {apart_mm:.2f} mm "
-            f"apart, with the affines {_rows(label_map)} and {_rows(image)} (image). {advice}"
-        )
-
-
-def _size(volume: Volume) -> str:
-    return " x ".join(map(str, volume.spatial_shape[::-1]))
-
-
-def _rows(volume: Volume) -> str:
-    return str(volume.affine[:3].round(4).tolist())
 
 
 def _binary(case: TrainingCase, label_map: Volume) -> Volume:

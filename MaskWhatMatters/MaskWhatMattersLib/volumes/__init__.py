@@ -1,6 +1,12 @@
 """Volumes: voxels with their place in the patient; light (numpy and SimpleITK, nothing else at import)."""
 
-from MaskWhatMattersLib.volumes.checks import replace_not_finite, require_3d, require_finite, require_scalar
+from MaskWhatMattersLib.volumes.checks import (
+    replace_not_finite,
+    require_3d,
+    require_finite,
+    require_same_grid,
+    require_scalar,
+)
 from MaskWhatMattersLib.volumes.files import read_volume, write_volume
 from MaskWhatMattersLib.volumes.geometry import to_ijk, to_ras
 from MaskWhatMattersLib.volumes.grid import crop, orient, pad
@@ -26,6 +32,7 @@ __all__ = [
     "replace_not_finite",
     "require_3d",
     "require_finite",
+    "require_same_grid",
     "require_scalar",
     "resample_like",
     "resample_to_spacing",

@@ -8,7 +8,11 @@ from dataclasses import replace
 import numpy as np
 
 from MaskWhatMattersLib.errors import GeometryError, InputError
+from MaskWhatMattersLib.volumes.geometry import to_ras
 from MaskWhatMattersLib.volumes.volume import Volume
+
+_SAME_PLACE_MM = 0.01
+"""Corners of two grids may be this far apart: headers round, and a hundredth of a millimetre moves no label."""
 
 
 def require_scalar(volume: Volume) -> Volume:
@@ -70,6 +74,34 @@ def replace_not_finite(volume: Volume, value: float) -> Volume:
     return replace(volume, array=np.nan_to_num(volume.array, nan=value, posinf=value, neginf=value))
 
 
+def require_same_grid(label_map: Volume, image: Volume, name: str) -> Volume:
+    """The label map, whose voxels lie on those of the image.
+
+    Args:
+        label_map: What was drawn.
+        image: What it was drawn on.
+        name: What the person calls the image.
+
+    Raises:
+        GeometryError: Another size, or another place in the patient.
+    """
+    advice = "Draw the label map on this very image, or resample it to the image's grid."
+    if image.spatial_shape != label_map.spatial_shape:
+        raise GeometryError(
+            f"The label map of {name} does not lie on its image's grid; found {_size(label_map)} voxels (i, j, k) "
+            f"for an image of {_size(image)}. {advice}"
+        )
+    last = np.array(image.spatial_shape[::-1]) - 1
+    corners = np.array([[i, j, k] for i in (0, last[0]) for j in (0, last[1]) for k in (0, last[2])])
+    apart_mm = float(np.linalg.norm(to_ras(corners, image.affine) - to_ras(corners, label_map.affine), axis=1).max())
+    if apart_mm > _SAME_PLACE_MM:
+        raise GeometryError(
+            f"The label map of {name} does not lie on its image's grid; their corners are up to {apart_mm:.2f} mm "
+            f"apart, with the affines {_rows(label_map)} and {_rows(image)} (image). {advice}"
+        )
+    return label_map
+
+
 def count_not_finite(volume: Volume) -> int:
     """How many values are NaN or infinite."""
     if volume.array.dtype.kind != "f":
@@ -81,3 +113,11 @@ def count_not_finite(volume: Volume) -> int:
 
 def _called(volume: Volume) -> str:
     return f'The volume "{volume.name}"' if volume.name else "The volume"
+
+
+def _size(volume: Volume) -> str:
+    return " x ".join(map(str, volume.spatial_shape[::-1]))
+
+
+def _rows(volume: Volume) -> str:
+    return str(volume.affine[:3].round(4).tolist())

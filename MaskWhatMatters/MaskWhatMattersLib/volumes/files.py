@@ -101,7 +101,7 @@ def write_volume(volume: Volume, path: str | Path) -> None:
         reason = getattr(error, "strerror", None) or str(error).strip().splitlines()[-1]
         raise InputError(
             f"{path.name} could not be written to the folder {path.parent} ({reason}; "
-            f"{_free_space(path.parent)}). Free some space or choose a folder that you may write to."
+            f"{free_space(path.parent)}). Free some space or choose a folder that you may write to."
         ) from error
 
 
@@ -144,7 +144,8 @@ def _write_itk(array: NDArray[Any], affine: Affine, path: Path) -> None:
     sitk.WriteImage(image, str(path), useCompression=True, imageIO=_IMAGE_IO[suffix_of(path)])
 
 
-def _free_space(folder: Path) -> str:
+def free_space(folder: Path) -> str:
+    """How much fits on the disk of a folder, in words."""
     try:
         return f"{shutil.disk_usage(folder).free / 1e6:.0f} MB free"
     except OSError:

@@ -65,9 +65,9 @@ def resample_to_spacing(
 
 
 def resample_like(
-    volume: Volume, reference: Volume, interpolation: Interpolation = "linear", fill: float = 0.0
+    volume: Volume, reference: Volume, interpolation: Interpolation = "linear", fill: float | None = 0.0
 ) -> Volume:
-    """The volume on the grid of another one; `fill` where that grid leaves the volume.
+    """The volume on the grid of another one; `fill` where that grid leaves the volume, None for its nearest voxel.
 
     Where the voxels of both grids coincide (after `orient`, `crop` or `pad`) values are copied, not interpolated.
 
@@ -75,7 +75,7 @@ def resample_like(
         volume: What to resample, [C, D, H, W].
         reference: Gives the grid; its values do not matter.
         interpolation: As in `resample_to_spacing`.
-        fill: Value outside of the volume; must fit the type of the result.
+        fill: Value outside of the volume, which must fit the type of the result; None repeats the nearest voxel.
 
     Raises:
         InputError: An unknown interpolation, or a fill value that the type cannot hold.

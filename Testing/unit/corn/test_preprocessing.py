@@ -12,7 +12,6 @@ from MaskWhatMattersLib.corn.preprocessing import (
     normalise,
     prepare_label_map,
     prepare_scan,
-    smoothing_sigma,
 )
 from MaskWhatMattersLib.corn.report import ReviewLimits
 from MaskWhatMattersLib.errors import GeometryError, InputError
@@ -51,11 +50,6 @@ def test_half_the_resolution_is_the_mean_of_two_by_two_by_two() -> None:
     means = volume.array[0].reshape(4, 2, 4, 2, 4, 2).mean((1, 3, 5))
     wanted = (means - means.min()) / (means.max() - means.min()) * 255
     np.testing.assert_allclose(prepared.array[0], wanted, atol=0.51)
-
-
-@pytest.mark.parametrize(("factor", "sigma"), [(0.5, 0.0), (1.0, 0.0), (2.0, 0.0), (4.0, 1.0)])
-def test_smoothing_supplies_what_interpolation_lacks(factor: float, sigma: float) -> None:
-    assert smoothing_sigma(factor) == pytest.approx(sigma)
 
 
 def test_a_fine_pattern_does_not_become_a_coarse_one() -> None:
