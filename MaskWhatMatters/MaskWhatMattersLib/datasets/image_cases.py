@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -39,10 +40,17 @@ class ImageCases:
     Attributes:
         cases: Every image with its split.
         notes: What the person should know about the choice, one sentence each.
+        label_names: What the values of the label maps mean, where somebody has said so.
     """
 
     cases: tuple[ImageCase, ...]
     notes: tuple[str, ...] = ()
+    label_names: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Every class that an image has, sorted."""
+        return tuple(sorted({case.class_name for case in self.cases if case.class_name is not None}))
 
     def of(self, split: Split) -> tuple[ImageCase, ...]:
         """Cases of one split."""
