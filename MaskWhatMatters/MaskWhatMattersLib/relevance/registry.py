@@ -97,6 +97,15 @@ _OWN = (
         needs_model=True,
         requires=("torch", "transformers"),
     ),
+    LocalizerInfo(
+        name="finetuned",
+        title="Finetuned by you",
+        description="A segmentation model from the tab Finetune; the prompts are the names of its labels.",
+        licence="That of your data and of the start model",
+        factory="MaskWhatMattersLib.finetuning.localizer:FinetunedLocalizer",
+        needs_model=True,
+        requires=("torch", "monai", "safetensors", "pydantic"),
+    ),
 )
 
 

@@ -11,7 +11,7 @@ from MaskWhatMattersLib.relevance.registry import LocalizerInfo
 
 def test_our_own_localizers_are_there_with_a_licence_and_one_line():
     known = available_localizers()
-    assert {"builtin", "builtin-research", "roi", "transformers"} <= set(known)
+    assert {"builtin", "builtin-research", "roi", "transformers", "finetuned"} <= set(known)
     assert all(info.licence and "\n" not in info.description for info in known.values())
     assert known["builtin-research"].needs_acknowledgement
     assert not known["builtin"].needs_acknowledgement
@@ -37,7 +37,7 @@ def test_a_broken_localizer_of_another_package_is_left_out_with_a_warning(monkey
     monkeypatch.setattr(registry, "entry_points", lambda group: [broken])
     available_localizers.cache_clear()
     try:
-        assert set(available_localizers()) == {"builtin", "builtin-research", "roi", "transformers"}
+        assert set(available_localizers()) == {"builtin", "builtin-research", "roi", "transformers", "finetuned"}
     finally:
         available_localizers.cache_clear()
     assert "broken" in caplog.text
