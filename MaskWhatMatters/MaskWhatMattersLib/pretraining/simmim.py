@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
 from MaskWhatMattersLib.networks.encoders import ViTConfig
+from MaskWhatMattersLib.networks.transformer import linear
 from MaskWhatMattersLib.networks.vit import ViTEncoder
 from MaskWhatMattersLib.pretraining.batch import MaskedBatch, Reconstruction
 from MaskWhatMattersLib.pretraining.config import PretrainConfig
 from MaskWhatMattersLib.pretraining.losses import reconstruction_loss
 from MaskWhatMattersLib.pretraining.reconstruction import reconstruction
-from MaskWhatMattersLib.pretraining.token_decoder import TokenDecoder
 from MaskWhatMattersLib.training.step_losses import Losses
 
 
 class SimMIM(nn.Module):
     """Masked image modeling with mask tokens inside the encoder, on 2D or 3D images.
 
-    The paper decodes with one linear layer, `decoder.depth` 0; any number of blocks works.
-
     Attributes:
         encoder: What is kept afterwards.
+        head: The decoder, one linear layer as in the paper; `config.decoder` is for other methods.
     """
 
     def __init__(self, config: PretrainConfig) -> None:
@@ -31,7 +32,7 @@ class SimMIM(nn.Module):
         self.target = config.target
         self.encoder = ViTEncoder(config.encoder)
         self.mask_token = nn.Parameter(nn.init.normal_(torch.empty(config.encoder.width), std=0.02))
-        self.decoder = TokenDecoder(config.encoder, config.decoder)
+        self.head = linear(config.encoder.width, config.encoder.in_channels * math.prod(config.encoder.patch_size))
 
     def forward(self, batch: MaskedBatch) -> Losses:
         """The reconstruction loss of a batch."""
@@ -46,5 +47,5 @@ class SimMIM(nn.Module):
     def _predict(self, batch: MaskedBatch) -> Tensor:
         """Voxels of all tokens, [B, N, P * C]."""
         tokens = self.encoder(batch.images, mask=batch.hidden.flatten(1), mask_token=self.mask_token)
-        voxels: Tensor = self.decoder(self.decoder.embedding(tokens))
+        voxels: Tensor = self.head(tokens)
         return voxels
