@@ -69,6 +69,7 @@ class Reporter:
         self._scores = frozenset(scores)
         self._clock = clock
         self._shown_at = float("-inf")
+        self._stages: set[str] = set()
 
     def __call__(self, event: Event) -> None:
         """Show an event, or not."""
@@ -78,7 +79,8 @@ class Reporter:
             return
         if event.kind != "log":
             self._display.event(self._name, event)
-            if event.kind == "stage" and not self._display.stream.isatty():
+            if event.kind == "stage" and not self._display.stream.isatty() and event.stage not in self._stages:
+                self._stages.add(event.stage)  # training and validation take turns; once is enough
                 self._display.line(event.stage)
             return
         if parse_picture(event.message) is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 from MaskWhatMattersLib.corn.batch import CornBatch
 from MaskWhatMattersLib.corn.config import CornTrainingConfig
 from MaskWhatMattersLib.corn.preprocessing import prepare_label_map, prepare_scan
+from MaskWhatMattersLib.datasets.choice import choose
 from MaskWhatMattersLib.datasets.device_scans import DeviceScans
 from MaskWhatMattersLib.datasets.training_cases import CornCases, read_cases
 from MaskWhatMattersLib.errors import InputError
@@ -58,9 +58,3 @@ class CornScans:
             images.append(self.unlabelled.patches(others, config.patch_size, config.augment, of_unlabelled).images)
             scan_ids = [*chosen, *(len(self.labelled) + index for index in others)]
         return CornBatch(torch.cat(images), known.labels, torch.tensor(scan_ids, device=known.images.device))
-
-
-def choose(count: int, wanted: int, generator: torch.Generator) -> list[int]:
-    """Indices below `count` in random order, repeated only where more are wanted than there are."""
-    rounds: Sequence[Tensor] = [torch.randperm(count, generator=generator) for _ in range(-(-wanted // count))]
-    return [int(index) for index in torch.cat(list(rounds))[:wanted]]

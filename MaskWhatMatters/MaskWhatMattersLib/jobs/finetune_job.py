@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from MaskWhatMattersLib.errors import InputError
 from MaskWhatMattersLib.jobs.spec import JobSpec
+from MaskWhatMattersLib.jobs.training_run import train_in_folder, with_files
+from MaskWhatMattersLib.training.run_result import RunResult
+
+if TYPE_CHECKING:
+    from MaskWhatMattersLib.datasets.image_cases import ImageCases
+    from MaskWhatMattersLib.finetuning.config import FinetuneConfig
+    from MaskWhatMattersLib.finetuning.transfer import StartEncoder
+    from MaskWhatMattersLib.progress import Progress
+    from MaskWhatMattersLib.training.resource_estimate import ResourceEstimate
 
 
 class FinetuneSpec(JobSpec):
@@ -46,3 +56,121 @@ class FinetuneEstimateSpec(JobSpec):
     minutes: float | None = Field(None, gt=0)
     device: str = "auto"
     config: dict[str, Any] = Field(default_factory=dict)
+
+
+class FinetuneExportSpec(JobSpec):
+    """Make a model of a run's last checkpoint, for example after its worker was stopped hard."""
+
+    function: ClassVar[str] = "MaskWhatMattersLib.jobs.finetune_job:export"
+
+    output: Path = Field(description="Folder of the run.")
+
+
+def run(spec: FinetuneSpec, context: Progress, cases: ImageCases | None = None) -> RunResult:
+    """Finetune, and make a model file of the weights that were best on the validation split.
+
+    A cancel keeps the last step as a checkpoint and makes a model of it before the job ends; that and the folder of
+    the run are told as log lines. A run that started from a free name (`resume=False`) keeps no checkpoint once it is
+    done.
+
+    Args:
+        spec: Settings and output, and the folder of the images unless these are given.
+        context: Receives stages, steps, a log line of `format_point` for every point of the curves, and what became
+            of the start model's tensors.
+        cases: Images of the Slicer scene, or files; those without a split are divided by patients.
+
+    Raises:
+        InputError: Images, labels, settings, start model or output folder cannot be used; problems of one kind all at
+            once.
+        JobCancelledError: The user asked to stop.
+    """
+    from MaskWhatMattersLib.finetuning.few_labels import with_label_fraction
+    from MaskWhatMattersLib.finetuning.train import train
+    from MaskWhatMattersLib.finetuning.trained_model import begin_run, export_model
+
+    config, start = settings_of(spec)
+    found = with_label_fraction(_divided(spec, config, cases), config.label_fraction, config.seed)
+    for note in found.notes:
+        context.log(note)
+    context.log(split_words(found))
+    result = train_in_folder(
+        spec.output,
+        context,
+        resume=spec.resume,
+        begin=lambda folder: begin_run(folder, config, found, start.card if start is not None else None),
+        train=lambda folder: train(config, found, folder, context, spec.device, start=start),
+        export=lambda folder: export_model(folder, found.notes),
+        waiting=lambda folder: RunResult(folder / "model.safetensors", folder.name, config.steps, {}),
+    )
+    return with_files(result) if spec.send_back else result
+
+
+def export(spec: FinetuneExportSpec, context: Progress) -> RunResult:
+    """Make a model of a run's last checkpoint.
+
+    Raises:
+        InputError: There is no checkpoint, or it cannot be used.
+    """
+    from MaskWhatMattersLib.finetuning.trained_model import export_model
+
+    context.stage("Making a model of the last checkpoint")
+    return export_model(spec.output)
+
+
+def estimate(spec: FinetuneEstimateSpec, context: Progress) -> ResourceEstimate:
+    """What a finetuning with these settings would need, before any image is read.
+
+    Raises:
+        InputError: Settings, start model or device cannot be used.
+    """
+    from MaskWhatMattersLib.finetuning.estimate import estimate as measured
+
+    context.stage("Measuring a step")
+    return measured(settings_of(spec)[0], spec.classes, spec.device)
+
+
+def settings_of(spec: FinetuneSpec | FinetuneEstimateSpec) -> tuple[FinetuneConfig, StartEncoder | None]:
+    """All settings and the encoder to start from; see `finetuning.settings`.
+
+    Raises:
+        InputError: Settings that are not valid, or a start model that cannot be used.
+    """
+    from MaskWhatMattersLib.config_files import merged
+    from MaskWhatMattersLib.finetuning.settings import finetune_settings
+
+    typed = {name: getattr(spec, name) for name in ("steps", "minutes") if getattr(spec, name) is not None}
+    return finetune_settings(
+        spec.task, merged(spec.config, typed), start_model=spec.start_model, name=spec.preset, dims=spec.dims
+    )
+
+
+def split_words(cases: ImageCases) -> str:
+    """How many images and patients each split has, and what that means for the result, for the log."""
+    counts = [
+        f"{split} {len(cases.of(split))} images of {len({case.patient for case in cases.of(split)})} patients"
+        for split in ("train", "val", "test")
+        if cases.of(split)
+    ]
+    selected = "" if cases.of("val") else " Without a validation split nothing is selected: the last step is kept."
+    return f"Splits: {', '.join(counts)}.{selected}"
+
+
+def _divided(spec: FinetuneSpec, config: FinetuneConfig, cases: ImageCases | None) -> ImageCases:
+    """The images with a split each."""
+    from dataclasses import replace
+
+    from MaskWhatMattersLib.datasets.find_images import find_labelled
+    from MaskWhatMattersLib.datasets.splits import assign_splits
+
+    if cases is not None:
+        by_class = spec.task == "classification"
+        return replace(cases, cases=assign_splits(cases.cases, spec.validation, config.seed, by_class=by_class))
+    if spec.data is None:
+        raise InputError("There are no images to learn from; name a folder or manifest, or give the cases as data.")
+    return find_labelled(
+        spec.data,
+        spec.task,
+        validation=spec.validation,
+        seed=config.seed,
+        preprocessing=config.preprocessing,
+    )

@@ -12,7 +12,7 @@ from corn_phantoms import atrium_scan
 from MaskWhatMattersLib.corn.config import CornTrainingConfig
 from MaskWhatMattersLib.corn.network import CornNetwork
 from MaskWhatMattersLib.corn.train import train, trained_network
-from MaskWhatMattersLib.corn.training_scans import choose
+from MaskWhatMattersLib.datasets.choice import choose
 from MaskWhatMattersLib.datasets.training_cases import CornCases, TrainingCase
 from MaskWhatMattersLib.errors import InputError, JobCancelledError
 from MaskWhatMattersLib.progress import SilentProgress

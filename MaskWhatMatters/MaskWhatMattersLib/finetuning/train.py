@@ -1,0 +1,278 @@
+"""The training loop of finetuning: one loop, three tasks that differ in their network, images and measures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from MaskWhatMattersLib.datasets.image_cases import ImageCases, Split
+from MaskWhatMattersLib.errors import InputError, JobCancelledError
+from MaskWhatMattersLib.finetuning.config import FinetuneConfig
+from MaskWhatMattersLib.finetuning.optimizer import follow_phase, make_optimizer, set_stage
+from MaskWhatMattersLib.finetuning.schedules import phase_at
+from MaskWhatMattersLib.finetuning.tasks import Task, make_task
+from MaskWhatMattersLib.finetuning.transfer import StartEncoder, transfer
+from MaskWhatMattersLib.networks.devices import torch_device
+from MaskWhatMattersLib.progress import Progress, SilentProgress
+from MaskWhatMattersLib.training.engine import (
+    OutOfMemoryLadder,
+    Rung,
+    TrainingLog,
+    due,
+    estimate_resources,
+    format_point,
+    load_checkpoint,
+    make_fabric,
+    prepare_network,
+    save_checkpoint,
+    seed_step,
+    step_seed,
+    uncompiled,
+)
+from MaskWhatMattersLib.training.step_losses import Losses
+
+_STAGES = {"head": "The encoder stands still; the head learns.", "all": "Encoder and head learn."}
+
+
+class TaskStep(nn.Module):
+    """Network and loss of a task as one module, so that one forward call is one step on any number of processes."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__()
+        self.network = task.network
+        self._loss = task.loss
+
+    def forward(self, batch: Any) -> Losses:
+        """Losses of a batch."""
+        return self._loss(batch)
+
+
+class BestWeights:
+    """The weights that were best on the validation split so far.
+
+    Attributes:
+        step: When that was; 0: never.
+        scores: All measures then.
+        weights: On the processor.
+    """
+
+    def __init__(self) -> None:
+        self.step = 0
+        self.scores: dict[str, float] = {}
+        self.weights: dict[str, Tensor] = {}
+
+    def offer(self, step: int, scores: Mapping[str, float], metric: str, network: nn.Module) -> None:
+        """Keep the network if it is better than every one before; a value that is no number never is."""
+        value = scores.get(metric, math.nan)
+        if math.isnan(value) or (self.step and value <= self.scores[metric]):
+            return
+        self.step, self.scores = step, dict(scores)
+        self.weights = {name: value.detach().to("cpu", copy=True) for name, value in network.state_dict().items()}
+
+    @contextmanager
+    def applied_to(self, network: nn.Module) -> Iterator[None]:
+        """Lend the best weights to a network; its own come back afterwards. Without any, it keeps its own."""
+        own = {name: value.detach().clone() for name, value in network.state_dict().items()}
+        network.load_state_dict(self.weights or own)
+        try:
+            yield
+        finally:
+            network.load_state_dict(own)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything, for a checkpoint."""
+        return {"step": self.step, "scores": self.scores, "weights": self.weights}
+
+    def load_state_dict(self, stored: Mapping[str, Any]) -> None:
+        """Continue from a checkpoint."""
+        self.step, self.scores, self.weights = stored["step"], dict(stored["scores"]), dict(stored["weights"])
+
+
+@dataclass(frozen=True)
+class Means:
+    """With what a training is tried: the first choice, and what is left when memory runs out."""
+
+    device: str
+    portions: int = 1
+
+
+def train(
+    config: FinetuneConfig,
+    cases: ImageCases,
+    folder: Path,
+    progress: Progress | None = None,
+    device: str = "auto",
+    *,
+    start: StartEncoder | None = None,
+) -> None:
+    """Finetune, resuming where the folder left off, with whatever number of processes.
+
+    The step that is best on the validation split is kept; the test split is looked at once, after the last step. Where
+    memory runs out, a batch is taken in portions whose gradients add up, and at last the processor does the work; each
+    try goes on from the last checkpoint.
+
+    Args:
+        config: Settings.
+        cases: Images with their splits and labels.
+        folder: Gets the checkpoint and log.csv.
+        progress: Told of every step, and of every point of the curves as a log line that `parse_point` reads; names
+            of validation measures begin with val_.
+        device: "auto", "cpu", "cuda" or "cuda:1".
+        start: Encoder to start from; None: random weights.
+
+    Raises:
+        InputError: Images, labels or settings that cannot be used, or a checkpoint that was made with other settings.
+        ModelFileError: The start model is another network.
+        JobCancelledError: The user asked to stop; the checkpoint holds every step done.
+        JobError: Memory ran out in every way.
+    """
+    progress = progress or SilentProgress()
+    rungs = [Rung("whole batches", Means(device))]
+    rungs += [Rung(f"batches in {n} portions", Means(device, n)) for n in (2, 4) if config.batch_size % n == 0]
+    if torch_device(device).type != "cpu":
+        rungs.append(Rung("the processor", Means("cpu")))
+    OutOfMemoryLadder(rungs, progress).run(lambda means: _train(config, cases, folder, progress, means, start))
+
+
+def _train(
+    config: FinetuneConfig,
+    cases: ImageCases,
+    folder: Path,
+    progress: Progress,
+    means: Means,
+    start: StartEncoder | None,
+) -> None:
+    fabric = make_fabric(means.device, config.precision)
+    fabric.seed_everything(config.seed, verbose=False)
+    portion = config.model_copy(update={"batch_size": config.batch_size // means.portions})
+    task = make_task(portion, cases, fabric.device, progress)
+    network = task.network
+    if start is not None:
+        _begin_with(start, network, progress)
+    prepare_network(network, channels_last=config.channels_last, compile=config.compile)
+    module, optimizer = fabric.setup(TaskStep(task), make_optimizer(config, network))
+    best = BestWeights()
+    state: dict[str, Any] = {"module": module, "optimizer": optimizer, "best": best, "step": 0, "steps": 0}
+    state |= {"stage": "", "point": {}, "settled": 0, "test": {}, "config": config.model_dump(mode="json")}
+    state["card"] = _card_state(task)
+    load_checkpoint(fabric, state, folder)
+    if not state["steps"]:
+        state["steps"] = _steps(config, fabric, module, task, progress)
+    if state["stage"]:
+        set_stage(network, state["stage"])
+    log = TrainingLog(folder, state["step"], tensorboard=config.tensorboard, active=fabric.is_global_zero)
+
+    def settle() -> None:
+        """What follows a step: validation, a point of the curves, a checkpoint."""
+        is_last = state["step"] == state["steps"]
+        if cases.of("val") and (due(state["step"], config.validate_every) or is_last):
+            scores = _evaluated(fabric, task, "val", progress)
+            best.offer(state["step"], scores, task.metric, network)
+            state["point"] |= {f"val_{name}": value for name, value in scores.items()}
+            set_stage(network, state["stage"])
+            progress.stage("Finetuning", total=state["steps"] - state["step"])
+        if state["point"]:
+            log.write(state["step"], state["point"])
+            progress.log(format_point(state["step"], **state["point"]))
+        state["settled"], state["point"] = state["step"], {}
+        if due(state["step"], config.save_every) or is_last:
+            save_checkpoint(fabric, state, folder)
+
+    progress.stage("Finetuning", total=state["steps"] - state["step"])
+    try:
+        if state["settled"] < state["step"]:  # a cancel came in between
+            settle()
+        while state["step"] < state["steps"]:
+            phase = phase_at(
+                config.schedule, state["step"], total=state["steps"], warmup=config.warmup, floor=config.floor
+            )
+            if phase.stage != state["stage"]:
+                state["stage"] = phase.stage
+                set_stage(network, phase.stage)
+                progress.log(_STAGES[phase.stage])
+            follow_phase(optimizer, config.learning_rate, phase)
+            seed_step(config.seed, fabric.global_rank, state["step"])
+            losses = []
+            for number in range(means.portions):
+                batch = task.batch(step_seed(config.seed, fabric.global_rank, state["step"], number))
+                losses.append(module(batch))
+                fabric.backward(losses[-1].total / means.portions)
+            if config.clip:
+                fabric.clip_gradients(module, optimizer, max_norm=config.clip, error_if_nonfinite=False)
+            optimizer.step()
+            optimizer.zero_grad()
+            state["step"] += 1
+            if due(state["step"], config.log_every) or state["step"] == state["steps"]:
+                state["point"] = _means(losses)
+            settle()
+            progress.step()
+        if cases.of("test") and not state["test"]:
+            with best.applied_to(network):
+                state["test"] = _evaluated(fabric, task, "test", progress)
+            save_checkpoint(fabric, state, folder)
+    except JobCancelledError:
+        save_checkpoint(fabric, state, folder)
+        raise
+    finally:
+        log.close()
+
+
+def _begin_with(start: StartEncoder, network: nn.Module, progress: Progress) -> None:
+    """Take over the encoder, and say what became of every tensor."""
+    encoder: Any = network.encoder
+    report = transfer(encoder, start.weights, start.card.name, config=start.config)
+    inside = set(map(id, encoder.parameters()))
+    new = sum(id(parameter) not in inside for parameter in network.parameters())
+    progress.log(f"{report.text} {new} tensors of the head start at random.")
+
+
+def _evaluated(fabric: Fabric, task: Task, split: Split, progress: Progress) -> dict[str, float]:
+    """Measures on a split; the same in every process, so that all select the same step."""
+    task.network.eval()
+    with torch.no_grad(), fabric.autocast(), uncompiled(task.network):
+        scores = task.evaluate(split, progress)
+    return {name: float(value) for name, value in fabric.broadcast(scores).items()}
+
+
+def _steps(config: FinetuneConfig, fabric: Fabric, module: nn.Module, task: Task, progress: Progress) -> int:
+    """Measure a step, say what the training needs, and how many steps fit into the budget."""
+    progress.stage("Measuring a step")
+    module.train()
+    batch = task.batch(config.seed)
+    step = lambda: fabric.backward(module(batch).total)  # noqa: E731
+    found = estimate_resources(step, steps=config.steps, device=fabric.device, modules=(task.network,))
+    steps = config.steps if config.minutes is None else min(config.steps, found.steps_within(config.minutes))
+    steps = int(fabric.broadcast(steps))
+    progress.log(f"{steps} steps of {found.step_s:.2g} s: {replace(found, steps=steps).words()}.")
+    return steps
+
+
+def _means(losses: list[Losses]) -> dict[str, float]:
+    """The loss and its parts over the portions of a step.
+
+    Raises:
+        InputError: The loss is no number any more.
+    """
+    loss = float(torch.stack([each.total.detach() for each in losses]).mean())
+    if not math.isfinite(loss):
+        raise InputError(
+            f"The finetuning has diverged: its loss is {loss}. Choose a lower learning_rate or a longer warmup and "
+            "another output folder, or the precision fp32."
+        )
+    parts = {name: float(torch.stack([each.parts[name] for each in losses]).mean()) for name in losses[0].parts}
+    return {"loss": loss} | parts
+
+
+def _card_state(task: Task) -> dict[str, Any]:
+    """What the card will say, in types that a checkpoint may hold."""
+    parts = task.card_parts()
+    labels = [label.model_dump(mode="json") for label in parts.labels]
+    return {"architecture": parts.architecture, "config": parts.config, "labels": labels}
