@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
@@ -27,7 +28,7 @@ def masked_batch_norm(norm: _BatchNorm, features: Tensor, visible: Tensor) -> Te
         normed = functional.batch_norm(
             features, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps
         )
-        return torch.where(visible, normed, 0)
+        return normed * visible
     across = (0, *range(2, features.ndim))
     shared = norm.training and _processes() > 1
     normed, mean, variance, count = _normalize(features, visible, norm.weight, norm.bias, norm.eps, across, shared)
@@ -75,39 +76,39 @@ class _MaskedNormalization(torch.autograd.Function):
         across: tuple[int, ...],
         shared: bool,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        # Products with the mask, not `where`, which takes ten times as long on a processor.
         wide = torch.promote_types(features.dtype, torch.float32)
-        total = torch.where(visible, features, 0).sum(across, keepdim=True, dtype=wide)
+        total = (features * visible).sum(across, keepdim=True, dtype=wide)
         count = visible.sum(across, keepdim=True, dtype=wide).expand_as(total)
         total, count = _over_processes(total, count, shared=shared)
         count = count.clamp(min=1)
         mean = total / count
-        centred = torch.where(visible, features - mean, 0)
-        (squares,) = _over_processes(centred.square().sum(across, keepdim=True), shared=shared)
+        normed = (features - mean).mul_(visible)
+        (squares,) = _over_processes(normed.square().sum(across, keepdim=True), shared=shared)
         variance = squares / count
         scale = (variance + eps).rsqrt()
-        normed = centred * (scale if weight is None else scale * _per_channel(weight, features))
+        normed.mul_(scale if weight is None else scale * _per_channel(weight, features))
         if bias is not None:
-            normed = torch.where(visible, normed + _per_channel(bias, features), 0)
+            normed.add_(_per_channel(bias, features)).mul_(visible)
         ctx.save_for_backward(features, visible, weight, mean, scale, count)
         ctx.across, ctx.shared, ctx.has_bias = across, shared, bias is not None
         ctx.mark_non_differentiable(mean, variance, count)
         return normed.to(features.dtype), mean, variance, count
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         features, visible, weight, mean, scale, count = ctx.saved_tensors
-        gradient = torch.where(visible, gradients[0], 0).to(mean.dtype)
-        normed = torch.where(visible, (features - mean) * scale, 0)
+        gradient = (gradients[0] * visible).to(mean.dtype)
+        normed = (features - mean).mul_(scale)
         along_bias = gradient.sum(ctx.across, keepdim=True)
         along_weight = (gradient * normed).sum(ctx.across, keepdim=True)
         to_weight = None if weight is None else along_weight.sum(0).flatten().to(weight.dtype)
         to_bias = along_bias.sum(0).flatten() if ctx.has_bias else None
         along_bias, along_weight = _over_processes(along_bias, along_weight, shared=ctx.shared)
-        if weight is not None:
-            scale = scale * _per_channel(weight, features)
-        to_features = scale * (gradient - (along_bias + normed * along_weight) / count)
-        to_features = torch.where(visible, to_features, 0).to(features.dtype)
-        return to_features, None, to_weight, to_bias, None, None, None
+        gradient.sub_(normed.mul_(along_weight / count).add_(along_bias / count))
+        gradient.mul_(scale if weight is None else scale * _per_channel(weight, features)).mul_(visible)
+        return gradient.to(features.dtype), None, to_weight, to_bias, None, None, None
 
 
 _normalize = cast(Callable[..., tuple[Tensor, Tensor, Tensor, Tensor]], _MaskedNormalization.apply)

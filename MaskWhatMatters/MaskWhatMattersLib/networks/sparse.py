@@ -52,8 +52,12 @@ class SparseEncoder:
             images: [B, C, *spatial]; what they hold at hidden voxels makes no difference.
             visible: bool [B, 1, *grid], per token.
         """
-        with self._visibility.during(visible):
-            maps: list[Tensor] = self._counterpart(self._visibility.keep(images))
+        self._visibility.begin(visible)
+        try:
+            shown = torch.where(self._visibility.at(images), images, 0)  # even where hidden voxels are no numbers
+            maps: list[Tensor] = self._counterpart(shown)
+        finally:
+            self._visibility.end()
         return maps
 
 
@@ -93,14 +97,10 @@ class _Visibility:
         self._maps: dict[tuple[int, ...], Tensor] = {}
         self._visible: Tensor | None = None
 
-    def during(self, visible: Tensor) -> _Visibility:
+    def begin(self, visible: Tensor) -> None:
         self._visible, self._maps = visible, {}
-        return self
 
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: object) -> None:
+    def end(self) -> None:
         self._visible, self._maps = None, {}
 
     def at(self, features: Tensor) -> Tensor:
@@ -110,10 +110,6 @@ class _Visibility:
             assert self._visible is not None
             self._maps[spatial] = visible_at(self._visible, spatial)
         return self._maps[spatial]
-
-    def keep(self, features: Tensor) -> Tensor:
-        """The features at visible positions, 0 elsewhere, whatever is there."""
-        return torch.where(self.at(features), features, 0)
 
 
 class _SparsePart(nn.Module):
@@ -127,14 +123,15 @@ class _SparsePart(nn.Module):
 
 class _SparseConvolution(_SparsePart):
     def forward(self, features: Tensor) -> Tensor:
-        return self.visibility.keep(self.dense(features))
+        convolved: Tensor = self.dense(features)
+        return convolved * self.visibility.at(convolved)
 
 
 class _SparseMaxPool(_SparsePart):
     def forward(self, features: Tensor) -> Tensor:
-        # The window of a visible position has its own, visible, first position in it, so that none is left at -inf.
-        shown = torch.where(self.visibility.at(features), features, -torch.inf)
-        return self.visibility.keep(self.dense(shown))
+        # Every window has a position in the token of its output, so that no visible output is left at -inf.
+        pooled: Tensor = self.dense(torch.where(self.visibility.at(features), features, -torch.inf))
+        return torch.where(self.visibility.at(pooled), pooled, 0)
 
 
 class _SparseNorm(_SparsePart):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, distributed
-from torch.distributed.nn.functional import all_gather
 from torch.nn import functional
 
 
@@ -22,12 +21,20 @@ def nt_xent(first: Tensor, second: Tensor, temperature: float) -> Tensor:
     Returns:
         A float32 scalar. While several processes train together, each compares its images with those of all.
     """
-    own = functional.normalize(torch.cat([first, second]).float(), dim=1)  # [2B, F]
-    others, offset = own, 0
-    if distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
-        others, offset = torch.cat(all_gather(own)), distributed.get_rank() * len(own)
-    places = torch.arange(len(own), device=own.device)
-    similarity = own @ others.T / temperature
-    itself = torch.zeros_like(similarity, dtype=torch.bool).scatter_(1, (places + offset)[:, None], True)
-    partner = (places + len(first)) % len(own) + offset
-    return functional.cross_entropy(similarity.masked_fill(itself, -torch.inf), partner)
+    with torch.autocast(first.device.type, enabled=False):  # similarities of 8 bits, divided by 0.1, mean nothing
+        own = functional.normalize(torch.cat([first, second]).float(), dim=1)  # [2B, F]
+        everyone, offset = _of_all_processes(own)
+        places = torch.arange(len(own), device=own.device)
+        similarity = own @ everyone.T / temperature
+        itself = torch.zeros_like(similarity, dtype=torch.bool).scatter_(1, (places + offset)[:, None], True)
+        partner = (places + len(first)) % len(own) + offset
+        return functional.cross_entropy(similarity.masked_fill(itself, -torch.inf), partner)
+
+
+def _of_all_processes(own: Tensor) -> tuple[Tensor, int]:
+    """Everyone's projections, through which gradients flow back to their process, and where the own ones begin."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return own, 0
+    from torch.distributed.nn.functional import all_gather  # cannot be imported where torch has no processes
+
+    return torch.cat(all_gather(own)), distributed.get_rank() * len(own)
