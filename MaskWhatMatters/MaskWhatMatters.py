@@ -58,6 +58,17 @@ class MaskWhatMattersParameterNode:
     tlsKey: str = ""
     resultVolume: slicer.vtkMRMLScalarVolumeNode
     results: str = "[]"
+    finetuneTask: str = "segmentation"
+    finetuneStartModel: str = ""
+    finetuneDims: int = 3
+    finetuneSource: str = "scene"
+    finetuneLabelled: str = "[]"
+    finetuneFolder: str = ""
+    finetuneValidation: int = 20
+    finetunePreset: str = "fast"
+    finetuneMinutes: int = 30
+    finetuneName: str = ""
+    finetuneDevice: str = "auto"
 
 
 class MaskWhatMattersWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -101,7 +112,7 @@ class MaskWhatMattersWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         icons = [self.resourcePath(f"Icons/MaskWhatMatters{name}.png") for name in ("Shown", "Hidden")]
         self.panel = RelevancePanel(self.ui, self.logic, self.setupStrip, tuple(icons))
         self.pretrain = PretrainPanel(self.pretrainUi, self.logic, self.setupStrip, self.finetuneModel)
-        self.finetune = FinetunePanel(self.finetuneUi, self.logic, self.setupStrip)
+        self.finetune = FinetunePanel(self.finetuneUi, self.logic, self.setupStrip, self.useFinetuned)
         self.ui.tabs.connect("currentChanged(int)", lambda index: self.onTab())
         self.setupStrip.start()
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
@@ -132,6 +143,11 @@ class MaskWhatMattersWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Go to the tab "Finetune" with a model to start from, as after it was pretrained."""
         self.finetune.use_model(name)
         self.ui.tabs.setCurrentIndex(2)
+
+    def useFinetuned(self, name):
+        """Go to the tab "Relevance" with a finetuned model that finds its labels, as after it was made."""
+        self.panel.use_finetuned(name)
+        self.ui.tabs.setCurrentIndex(0)
 
     def requiredPackages(self):
         """Import names of the packages that the tab on screen needs."""
@@ -265,6 +281,140 @@ class MaskWhatMattersLogic(ScriptedLoadableModuleLogic):
             consent=consent,
             tls_files=tlsFiles,
             callbacks={"on_event": onEvent, "on_tick": onTick, "on_end": onEnd},
+        )
+        return run.result() if wait else run
+
+    def finetune(
+        self,
+        labelled,
+        startModel=None,
+        task="segmentation",
+        wait=True,
+        *,
+        validation=0.2,
+        preset="fast",
+        minutes=None,
+        dims=None,
+        name="",
+        device="auto",
+        config=None,
+        scheduler="",
+        consent=False,
+        tlsFiles=("", "", ""),
+        onEvent=None,
+        onTick=None,
+        onEnd=None,
+    ):
+        """Train a model on labelled images, from an encoder that was pretrained or from scratch.
+
+        Args:
+            labelled: Pairs (volume node, segmentation or label map node), or (file, file), for a segmentation; a third
+                value names the segment to learn, and without it each segment becomes a class. Or a folder or manifest
+                (.csv), for any task.
+            startModel: Name or file of an encoder or a finetuned model; None begins from scratch.
+            task: "segmentation", "classification" or "detection".
+            wait: Return when it is done; otherwise return at once.
+            validation: Share of the patients that is held out to measure the result.
+            preset: "fast", "paper" or "best"; None takes the defaults.
+            minutes: Budget for the training, without reading the images; None for as many steps as the preset says.
+            dims: From scratch, 2 for pictures and slices, 3 for volumes.
+            name: Of the new model; empty takes one with today's date.
+            device: "auto", "cpu", "cuda" or "mps".
+            config: Fields of `MaskWhatMattersLib.finetuning.config.FinetuneConfig` that differ from the preset.
+            scheduler: Address of a Dask scheduler; empty computes here.
+            consent: Agreement to send scans to `scheduler`.
+            tlsFiles: Paths of CA, certificate and key for a scheduler that is reached by tls://.
+            onEvent: Called with each event of the job.
+            onTick: Called with the elapsed seconds.
+            onEnd: Called with the run when it has ended.
+
+        Returns:
+            The name of the model. With `wait=False` a run with `cancel()`, `done`, `state`, `name`, `model` (path of
+            the file), `steps`, `scores`, `test_scores`; a cancel keeps the model as far as it was trained.
+
+        Raises:
+            InputError: Images, labels, name or settings cannot be used; the message lists all problems.
+            JobError: The training failed; `details` has the worker's last lines, `hint` what to do.
+            JobCancelledError: It was cancelled before there was a model.
+        """
+        from MaskWhatMattersLib.bridge.finetune_start import start_finetuning
+
+        run = start_finetuning(
+            labelled,
+            task=task,
+            start_model=startModel,
+            validation=validation,
+            preset=preset,
+            minutes=minutes,
+            dims=dims,
+            device=device,
+            name=name,
+            config=config,
+            scheduler=scheduler,
+            consent=consent,
+            tls_files=tlsFiles,
+            callbacks={"on_event": onEvent, "on_tick": onTick, "on_end": onEnd},
+        )
+        return run.result() if wait else run
+
+    def estimateFinetune(
+        self,
+        startModel=None,
+        task="segmentation",
+        wait=True,
+        *,
+        classes=2,
+        preset="fast",
+        minutes=None,
+        dims=None,
+        device="auto",
+        config=None,
+        scheduler="",
+        consent=False,
+        tlsFiles=("", "", ""),
+        onEnd=None,
+    ):
+        """Measure what `finetune` with these settings would need: one step with made-up images; no scan is read.
+
+        Args:
+            startModel: As for `finetune`; so are the others.
+            task: "segmentation", "classification" or "detection".
+            wait: Return when it is done; otherwise return at once.
+            classes: Classes of the labels, background included.
+            preset: "fast", "paper" or "best".
+            minutes: Budget for the training.
+            dims: From scratch, 2 or 3.
+            device: "auto", "cpu", "cuda" or "mps".
+            config: Fields of `FinetuneConfig` that differ from the preset.
+            scheduler: Address of a Dask scheduler; empty measures here.
+            consent: Agreement to use `scheduler`.
+            tlsFiles: Paths of CA, certificate and key.
+            onEnd: Called with the run when it has ended.
+
+        Returns:
+            `ResourceEstimate` with `step_s`, `total_s`, `peak_bytes`, `fits` and `words()`. With `wait=False` a run
+            with `cancel()`, `done`, `estimate`, `error`.
+
+        Raises:
+            InputError: Settings that cannot be used.
+            JobError: It could not be measured.
+            JobCancelledError: It was cancelled while this waited.
+        """
+        from MaskWhatMattersLib.bridge.finetune_start import start_estimate
+
+        run = start_estimate(
+            task=task,
+            start_model=startModel,
+            classes=classes,
+            preset=preset,
+            minutes=minutes,
+            dims=dims,
+            device=device,
+            config=config,
+            scheduler=scheduler,
+            consent=consent,
+            tls_files=tlsFiles,
+            on_end=onEnd,
         )
         return run.result() if wait else run
 

@@ -19,8 +19,8 @@ from MaskWhatMattersLib.datasets.image_cases import ImageCase, Split
 from MaskWhatMattersLib.errors import InputError
 from MaskWhatMattersLib.volumes import write_volume
 
-MOST_CLASSES = 255
-"""Values of a label map of eight bits."""
+MOST_CLASSES = 254
+"""Values of a label map of eight bits; 255 says that nobody decided."""
 
 _OVERLAP_WORTH_A_NOTE = 0.001
 _values: dict[str, tuple[int, list[int]]] = {}  # of label maps, by node ID, with the time stamp of the voxels

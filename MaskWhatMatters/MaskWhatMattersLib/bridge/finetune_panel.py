@@ -1,43 +1,416 @@
-"""The tab "Finetune"."""
+"""The tab "Finetune": labelled images and a start model in, a model that segments, classifies or detects out."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from MaskWhatMattersLib.bridge.widgets import SetupStrip
+import slicer
+from slicer.i18n import tr as _
+
+from MaskWhatMattersLib.bridge.acknowledgement import acknowledge, is_acknowledged
+from MaskWhatMattersLib.bridge.compute_choice import (
+    agrees_to_send,
+    fill_compute_combo,
+    fill_device_combo,
+    scheduler_of,
+    scheduler_options,
+    show_scheduler_fields,
+)
+from MaskWhatMattersLib.bridge.finetune_models import FROM_SCRATCH, StartModel, fits, start_models
+from MaskWhatMattersLib.bridge.finetune_run import scores_text
+from MaskWhatMattersLib.bridge.finetune_scans import FOLDER, FinetuneScans, fill_source_combo
+from MaskWhatMattersLib.bridge.finetune_start import model_folder, required_packages
+from MaskWhatMattersLib.bridge.panel_parameters import PanelParameters
+from MaskWhatMattersLib.bridge.training_estimate import EstimateLine, EstimateRun
+from MaskWhatMattersLib.bridge.training_plot_view import TrainingPlotView
+from MaskWhatMattersLib.bridge.training_plots import ChartInLayout
+from MaskWhatMattersLib.bridge.training_run import point_text
+from MaskWhatMattersLib.bridge.widgets import JobBar, SetupStrip, ask_user
+from MaskWhatMattersLib.errors import InputError, JobError
+
+_PROBLEM_COLOR = "#c62828"
+_PROBLEMS_SHOWN = 4
 
 
 class FinetunePanel:
-    """Placeholder of the tab.
+    """Connects the widgets of the tab with the parameter node and the module's logic.
 
     Args:
         ui: Widgets by name, of MaskWhatMattersFinetune.ui.
-        logic: The module's logic.
-        setup: The strip above the tabs.
+        logic: The module's logic; its `finetune` is what Apply calls.
+        setup: The strip above the tabs; `missing` names what is not installed.
+        use_in_relevance: Called with the name of a model that was made, to find its labels in the tab "Relevance".
+        ask: Asks the user for consent; takes text and title.
     """
 
-    def __init__(self, ui: Any, logic: Any, setup: SetupStrip) -> None:
-        self.ui, self.logic, self.setup = ui, logic, setup
+    def __init__(
+        self,
+        ui: Any,
+        logic: Any,
+        setup: SetupStrip,
+        use_in_relevance: Callable[[str], None] = lambda name: None,
+        ask: Callable[[str, str], bool] = ask_user,
+    ) -> None:
+        self.ui, self.logic, self.setup, self.ask = ui, logic, setup, ask
         self.run: Any = None
+        self.config: dict[str, Any] = {}
+        """Fields of the training's settings that differ from the preset, for researchers and tests."""
+        self._models: list[StartModel] = []
+        self._listed: list[tuple[str, str]] = []
+        self._problem = ""
+        self._made = ""
+        self._agreed_schedulers: set[str] = set()
+        self._scene_observers: list[tuple[Any, int]] = []
+        self._fill_choices()
+        self._parameters = PanelParameters(
+            ui,
+            {
+                "finetuneTask": ui.taskCombo,
+                "finetuneStartModel": ui.startCombo,
+                "finetuneDims": ui.dimsCombo,
+                "finetuneSource": ui.sourceCombo,
+                "finetunePreset": ui.presetCombo,
+                "finetuneDevice": ui.deviceCombo,
+                "compute": ui.computeCombo,
+            },
+            {},
+            self.refresh,
+        )
+        self.scans = FinetuneScans(ui, self._parameters, self._show_problem)
+        self.job = JobBar(ui, self.train, self.cancel, _("Finetune"))
+        self.estimate = EstimateLine(ui, self._start_estimate)
+        self.plot = TrainingPlotView(ui.plotContainer)
+        self._large_plot = ChartInLayout()
+        ui.plotFrame.visible = ui.resultFrame.visible = False
+        ui.showPlotButton.connect("toggled(bool)", self._on_show_plot)
+        ui.useModelButton.connect("clicked()", lambda: use_in_relevance(self._made))
+        ui.acknowledgeCheckBox.connect("toggled(bool)", self._on_acknowledge)
+
+    # Life of the panel
 
     def required_packages(self) -> tuple[str, ...]:
-        """Import names of the packages that the tab needs."""
-        return ()
+        """Import names of the packages that the chosen task needs on this computer."""
+        parameters = self._parameters.node
+        if parameters is None:
+            return ()
+        return () if scheduler_of(parameters) else required_packages(parameters.finetuneTask)
 
     def set_parameters(self, parameters: Any) -> None:
         """Follow a parameter node; None leaves the present one."""
+        self._parameters.follow(parameters)
+        self._observe(slicer.mrmlScene if parameters is not None else None)
+        if parameters is None:
+            self.estimate.stop()
+            self.plot.close()
+            self.ui.plotFrame.visible = False
+            self.job.set_blocker(_("The scene is being closed"))
+            return
+        self.list_models()
+        self.refresh()
 
     def close(self) -> None:
         """Stop everything before the panel is destroyed."""
+        if self.run is not None:
+            self.run.cancel()
+            self.run = None
+        self.set_parameters(None)
 
     def on_scene_closed(self) -> None:
-        """Forget the results of a scene that is gone."""
-
-    def refresh(self) -> None:
-        """Show the parameter node and say whether Apply can be pressed."""
+        """Forget the results of a scene that is gone; a model that was made stays in the lists."""
+        self._problem = ""
+        self.ui.resultFrame.visible = False
+        self.job.clear()
 
     def list_models(self) -> None:
         """Look for models again: one may have been made."""
+        self._models = start_models()
+        self._show_models()
 
     def use_model(self, name: str) -> None:
-        """Choose the model to start from."""
+        """Choose the model to start from, as after it was pretrained."""
+        self.list_models()
+        parameters = self._parameters.node
+        model = next((one for one in self._models if one.name == name), None)
+        if parameters is None or model is None:
+            return
+        if not fits(model, parameters.finetuneTask):
+            parameters.finetuneTask = "segmentation"
+        parameters.finetuneStartModel = name
+
+    # What the user does
+
+    def train(self) -> None:
+        """Start the training that the panel describes."""
+        parameters = self._parameters.node
+        if parameters is None or self._blocker():
+            return
+        scheduler = scheduler_of(parameters)
+        question = _(
+            "The labelled scans of the scene will be sent to {address}; a folder must be readable there. "
+            "Names and other patient data are not sent. Go on?"
+        ).format(address=scheduler)
+        if not agrees_to_send(scheduler, question, self._agreed_schedulers, self.ask):
+            return
+        self._problem = ""
+        self.estimate.stop()
+        self.job.begin()
+        self.ui.resultFrame.visible = self.ui.plotFrame.visible = False
+        slicer.app.processEvents()
+        try:
+            run = self.logic.finetune(
+                self.scans.chosen,
+                validation=parameters.finetuneValidation / 100,
+                name=parameters.finetuneName,
+                wait=False,
+                **self._settings(),
+                **scheduler_options(parameters),
+                onEvent=self.job.show_event,
+                onTick=self._on_tick,
+                onEnd=self._on_end,
+            )
+        except (InputError, JobError) as error:
+            self.job.end("failed", error)
+        except Exception as error:  # the panel must not stay in the state "running"
+            self.job.end("failed", error)
+            raise
+        else:
+            self.run = None if run.done else run
+
+    def cancel(self) -> None:
+        """Ask the training to stop; its last step becomes the model."""
+        if self.run is not None:
+            self.job.show_cancelling()
+            self.ui.stageLabel.text = _("Finishing this step and keeping the model...")
+            self.run.cancel()
+
+    def _start_estimate(self, on_end: Callable[[EstimateRun], None]) -> EstimateRun:
+        classes = 1 + max(1, self.scans.class_count())
+        options = scheduler_options(self._parameters.node)
+        run: EstimateRun = self.logic.estimateFinetune(
+            classes=classes, wait=False, **self._settings(), **options | {"consent": True}, onEnd=on_end
+        )
+        return run
+
+    def _settings(self) -> dict[str, Any]:
+        """What training and estimate take alike."""
+        parameters = self._parameters.node
+        return {
+            "task": parameters.finetuneTask,
+            "startModel": self._start_model(),
+            "preset": parameters.finetunePreset,
+            "minutes": parameters.finetuneMinutes or None,
+            "dims": self._dims(),
+            "device": parameters.finetuneDevice,
+            "config": self.config,
+        }
+
+    def _on_tick(self, seconds: float) -> None:
+        self.job.show_time(seconds)
+        if self.run is not None:
+            self._show_curves(self.run)
+
+    def _on_end(self, run: Any) -> None:
+        if run is not self.run and self.run is not None:
+            return
+        self.run = None
+        self.list_models()
+        if self._parameters.node is None:
+            self.job.end("cancelled")
+            return
+        self._show_curves(run)
+        self.job.end(run.state, run.error)
+        self.ui.resultFrame.visible = run.model is not None
+        if run.model is not None:
+            self._made = run.name
+            self._show_result(run)
+            self._parameters.node.finetuneName = ""  # the next model needs another one
+        self.refresh()
+
+    def _on_show_plot(self, pressed: bool) -> None:
+        chart = self.plot.chart
+        if pressed and chart is not None:
+            self._large_plot.show(chart)
+        else:
+            self._large_plot.hide()
+
+    def _on_acknowledge(self, checked: bool) -> None:
+        model = self._chosen_model()
+        if model is not None and not self._parameters.is_showing:
+            acknowledge(model.name, checked)
+            self.refresh()
+
+    # What the panel shows
+
+    def refresh(self) -> None:
+        """Show the parameter node and say whether the training can start."""
+        self._show_models()
+        with self._parameters.showing() as there:
+            if not there:
+                return
+            parameters = self._parameters.node
+            self.scans.show()
+            self._show_start()
+            show_scheduler_fields(self.ui, parameters)
+            self.ui.summaryLabel.text = self._summary()
+        self.setup.refresh()
+        blocker = self._blocker()
+        self.job.set_blocker(blocker, _("Train a model on these scans"))
+        is_cheap = parameters.finetunePreset == "fast" and not scheduler_of(parameters)
+        busy = str(_("The training runs already")) if self.job.is_busy else ""
+        settings = (self._settings(), self.scans.class_count(), scheduler_of(parameters))
+        self.estimate.follow(settings, blocker=busy or self._estimate_blocker(), is_cheap=is_cheap and not blocker)
+
+    def _blocker(self) -> str:
+        """Why the training cannot start; empty when it can."""
+        parameters = self._parameters.node
+        if parameters is None:
+            return str(_("The scene is being closed"))
+        lack = self.scans.lack()
+        reasons = [
+            (bool(self._estimate_blocker()), self._estimate_blocker()),
+            (bool(lack), lack),
+            *((True, problem) for problem in self.scans.problems()[:1]),
+            (self._needs_acknowledgement(), _("Tick the box below the start model first: it is for research only")),
+        ]
+        reason = next((str(text) for applies, text in reasons if applies), "")
+        return reason or self._name_problem(parameters)
+
+    def _estimate_blocker(self) -> str:
+        """Why a step cannot be measured; empty when it can."""
+        return str(_("Install the missing packages first: the button at the top does it")) if self.setup.missing else ""
+
+    def _name_problem(self, parameters: Any) -> str:
+        try:
+            model_folder(parameters.finetuneName, parameters.finetuneTask, self._start_model())
+        except InputError as error:
+            return str(error)
+        return ""
+
+    def _start_model(self) -> str | None:
+        """Name of the model to start from; None from scratch, also where the model is not there any more."""
+        combo = self.ui.startCombo
+        return str(combo.itemData(combo.currentIndex) or "") or None
+
+    def _chosen_model(self) -> StartModel | None:
+        return next((model for model in self._models if model.name == self._start_model()), None)
+
+    def _needs_acknowledgement(self) -> bool:
+        model = self._chosen_model()
+        return model is not None and model.needs_acknowledgement and not is_acknowledged(model.name)
+
+    def _dims(self) -> int | None:
+        """Dimensions of a network from scratch; a start model has its own."""
+        if self._start_model() is not None:
+            return None
+        parameters = self._parameters.node
+        if parameters.finetuneTask == "detection":
+            return 2
+        return int(parameters.finetuneDims) if self.scans.source == FOLDER else 3
+
+    def _show_models(self) -> None:
+        """Offer the models that fit the task; the list changes only where it must."""
+        parameters = self._parameters.node
+        if parameters is None:
+            return
+        offered = [(one.name, one.title) for one in self._models if fits(one, parameters.finetuneTask)]
+        offered.append((FROM_SCRATCH, str(_("None: from scratch"))))
+        if offered == self._listed:
+            return
+        self._listed = offered
+        with self._parameters.writing_nothing():
+            combo = self.ui.startCombo
+            combo.clear()
+            for name, title in offered:
+                combo.addItem(title, name)
+            index = combo.findData(parameters.finetuneStartModel)
+            combo.setCurrentIndex(index if index >= 0 else len(offered) - 1)
+
+    def _show_start(self) -> None:
+        ui, model = self.ui, self._chosen_model()
+        if ui.startCombo.findData(self._parameters.node.finetuneStartModel) < 0:
+            ui.startCombo.setCurrentIndex(ui.startCombo.findData(FROM_SCRATCH))
+            model = None
+        ui.startCombo.toolTip = model.description if model is not None else _("The network begins from scratch")
+        is_open = self._start_model() is None and self.scans.source == FOLDER
+        for widget in (ui.dimsLabel, ui.dimsCombo):
+            widget.visible = is_open and self._parameters.node.finetuneTask != "detection"
+        ui.acknowledgeCheckBox.visible = model is not None and model.needs_acknowledgement
+        if model is not None:
+            ui.acknowledgeCheckBox.checked = is_acknowledged(model.name)
+
+    def _summary(self) -> str:
+        """What will happen, before it is started; or what is wrong."""
+        problems = [self._problem] if self._problem else self.scans.problems()
+        if problems:
+            lines = "\n".join(problems).splitlines()
+            more = [_("... and {count} more").format(count=len(lines) - _PROBLEMS_SHOWN)] * (
+                len(lines) > _PROBLEMS_SHOWN
+            )
+            text = "<br>".join(
+                line.replace("&", "&amp;").replace("<", "&lt;") for line in lines[:_PROBLEMS_SHOWN] + more
+            )
+            return f'<span style="color:{_PROBLEM_COLOR}">{text}</span>'
+        lack = self.scans.lack()
+        return f"{lack}." if lack else " ".join(self.scans.summary())
+
+    def _show_problem(self, text: str) -> None:
+        self._problem = text
+        self.refresh()
+
+    def _show_curves(self, run: Any) -> None:
+        chart = run.plots.chart
+        if chart is None or chart.GetScene() is None:
+            self.plot.close()
+            self.ui.plotFrame.visible = False
+            return
+        self.plot.show(chart)
+        self.ui.plotFrame.visible = True
+        loss, score = run.last
+        self.ui.pointLabel.text = point_text(run.steps, loss, score, run.plots.score_name)
+
+    def _show_result(self, run: Any) -> None:
+        text = (
+            _("Made <b>{name}</b> in {steps} steps.")
+            if run.state == "done"
+            else _("Kept <b>{name}</b> after {steps} steps.")
+        )
+        parts = [text.format(name=run.name, steps=run.steps)]
+        if run.scores:
+            parts.append(_("Held out: {scores}.").format(scores=scores_text(run.scores)))
+        if run.test_scores:
+            parts.append(_("Test: {scores}.").format(scores=scores_text(run.test_scores)))
+        parts += list(run.notes)
+        self.ui.resultLabel.text = " ".join(map(str, parts))
+        self.ui.useModelButton.visible = run.task == "segmentation"
+        if run.state != "done":
+            self.ui.logLineLabel.text = _("Kept the model after {steps} steps").format(steps=run.steps)
+
+    def _observe(self, scene: Any) -> None:
+        """Follow the nodes of a scene: volumes come and go, and with them what can be trained on."""
+        for observed, tag in self._scene_observers:
+            observed.RemoveObserver(tag)
+        self._scene_observers = []
+        if scene is not None:
+            events = (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndBatchProcessEvent)
+            self._scene_observers = [(scene, scene.AddObserver(event, self._on_nodes)) for event in events]
+
+    def _on_nodes(self, scene: Any, _event: str) -> None:
+        if not scene.IsBatchProcessing():
+            self.refresh()
+
+    def _fill_choices(self) -> None:
+        ui = self.ui
+        for text, task in (
+            (_("Segmentation: mark structures"), "segmentation"),
+            (_("Classification: tell images apart"), "classification"),
+            (_("Detection: find and outline objects (2D)"), "detection"),
+        ):
+            ui.taskCombo.addItem(text, task)
+        for text, preset in ((_("Fast"), "fast"), (_("As in the paper"), "paper"), (_("Best"), "best")):
+            ui.presetCombo.addItem(text, preset)
+        for text, dims in ((_("Volumes (3D)"), 3), (_("Pictures and slices (2D)"), 2)):
+            ui.dimsCombo.addItem(text, dims)
+        fill_source_combo(ui.sourceCombo)
+        fill_device_combo(ui.deviceCombo)
+        fill_compute_combo(ui.computeCombo)

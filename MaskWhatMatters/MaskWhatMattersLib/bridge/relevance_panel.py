@@ -107,6 +107,16 @@ class RelevancePanel:
         """Forget the results of a scene that is gone."""
         self.job.clear()
 
+    def use_finetuned(self, name: str) -> None:
+        """Choose a segmentation model that was finetuned here, with the names of its labels as prompts."""
+        from MaskWhatMattersLib.models import find_model, read_card
+
+        if self._parameters is None:
+            return
+        labels = [label.name for label in read_card(find_model(name)).labels if label.value > 0]
+        self._parameters.localizer, self._parameters.model = "finetuned", name
+        self._parameters.prompts = "\n".join(dict.fromkeys(labels))
+
     # What the user does
 
     def apply(self) -> None:

@@ -1,0 +1,149 @@
+"""One finetuning from the panel or the console: labelled scans in, curves in the scene and a model in the lists."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import slicer
+from slicer.i18n import tr as _
+
+from MaskWhatMattersLib.bridge.adapt_cases import Pair
+from MaskWhatMattersLib.bridge.finetune_cases import class_names, held_out, scene_case
+from MaskWhatMattersLib.bridge.training_plots import TrainingPlots
+from MaskWhatMattersLib.bridge.training_run import TrainingRun
+from MaskWhatMattersLib.datasets.image_cases import ImageCase, ImageCases, Split
+
+if TYPE_CHECKING:
+    from MaskWhatMattersLib.jobs.spec import JobSpec
+
+TITLE = "Finetuning"
+
+_SCORES = {
+    "dice": "Dice",
+    "accuracy": "accuracy",
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "f1": "F1",
+    "mask_ap": "MaskAP",
+    "box_ap": "BoxAP",
+}
+_FIRST = {"segmentation": "dice", "classification": "accuracy", "detection": "mask_ap"}
+_VALIDATION, _TEST = "val_", "test_"
+
+
+@dataclass(frozen=True)
+class FinetuneScans:
+    """What a finetuning learns from: pairs of the scene, or a folder.
+
+    Attributes:
+        pairs: Scans with their labels; empty for a folder.
+        folder: Folder or manifest; None for pairs.
+        validation: Share of the patients that measures the result.
+    """
+
+    pairs: tuple[Pair, ...]
+    folder: Path | None
+    validation: float
+
+
+class FinetuneRun(TrainingRun):
+    """A running or finished finetuning; cancelling keeps the last step as a model.
+
+    Attributes:
+        task: "segmentation", "classification" or "detection".
+        scores: Of the finished model by name, on validation.
+        test_scores: The same on the test split, where there is one.
+    """
+
+    def __init__(
+        self,
+        runner: Any,
+        task: str,
+        scans: FinetuneScans,
+        output: Path,
+        settings: dict[str, Any],
+        **callbacks: Any,
+    ) -> None:
+        """Begin with the first scan and return.
+
+        Args:
+            runner: Runs the job.
+            task: What is learned.
+            scans: Checked already.
+            output: Folder of the model on this computer.
+            settings: What `FinetuneSpec` takes, beside task, scans and output.
+            callbacks: See `TrainingRun`; `remote`, too.
+        """
+        self.task, self._scans, self._settings = task, scans, settings
+        self.scores: dict[str, float] = {}
+        self.test_scores: dict[str, float] = {}
+        self._classes = class_names(slicer.mrmlScene, scans.pairs)
+        self._held_out = held_out(slicer.mrmlScene, scans.pairs, scans.validation)
+        self._cases: list[ImageCase] = []
+        self._case_notes: list[str] = []
+        plots = TrainingPlots(slicer.mrmlScene, TITLE, score_title(task))
+        super().__init__(runner, output, [pair.image for pair in scans.pairs], plots, **callbacks)
+
+    def prepare(self, index: int, name: str) -> None:
+        """Write a scan with its label map, or keep both as voxels."""
+        split: Split = "val" if index in self._held_out else "train"
+        made = scene_case(self.scene, self._scans.pairs[index], self._classes, name, split, self.folder)
+        self._cases.append(made.case)
+        self._case_notes += [made.note] if made.note else []
+
+    def submission(self) -> tuple[JobSpec, tuple[Any, ...]]:
+        """The finetuning with all scans."""
+        from MaskWhatMattersLib.jobs.finetune_job import FinetuneSpec
+
+        spec = FinetuneSpec(
+            output=self.output,
+            resume=False,
+            task=self.task,
+            data=self._scans.folder,
+            validation=self._scans.validation,
+            send_back=self.remote,
+            **self._settings,
+        )
+        if self._scans.folder is not None:
+            return spec, ()
+        names = dict(enumerate(self._classes, start=1))
+        return spec, (ImageCases(tuple(self._cases), tuple(self._case_notes), names),)
+
+    def keeping(self) -> JobSpec | None:
+        """A model of the last checkpoint."""
+        from MaskWhatMattersLib.jobs.finetune_job import FinetuneExportSpec
+
+        return FinetuneExportSpec(output=self.output)
+
+    def score(self, values: Mapping[str, float]) -> float | None:
+        """The task's measure on validation, where it was taken and could be."""
+        value = values.get(_VALIDATION + _FIRST[self.task], math.nan)
+        return None if math.isnan(value) else value
+
+    @property
+    def last(self) -> tuple[float | None, float | None]:
+        """Last training loss and last measure on validation; None where there was none yet."""
+        return self.values.get("loss"), self.score(self.values)
+
+    def take_result(self, result: Any) -> None:
+        """The measures of the step that was kept."""
+        numbers = {name: value for name, value in result.metrics.items() if name != "loss" and not math.isnan(value)}
+        self.test_scores = {
+            name.removeprefix(_TEST): value for name, value in numbers.items() if name.startswith(_TEST)
+        }
+        self.scores = {name: value for name, value in numbers.items() if not name.startswith(_TEST)}
+
+
+def score_title(task: str) -> str:
+    """What the curve of a task's measure is called."""
+    return str(_("Validation {score}")).format(score=_SCORES[_FIRST[task]])
+
+
+def scores_text(scores: Mapping[str, float]) -> str:
+    """Measures as a person lists them, those of the task first."""
+    order = [name for name in _SCORES if name in scores] + [name for name in scores if name not in _SCORES]
+    return ", ".join(f"{_SCORES.get(name, name.replace('_', ' '))} {scores[name]:.3f}" for name in order)
