@@ -68,16 +68,16 @@ def stored_pairs(parameter_node: Any, name: str = _LABELLED) -> list[Pair]:
     ]
 
 
-def store_unlabelled(parameter_node: Any, ticks: Mapping[str, bool]) -> None:
+def store_unlabelled(parameter_node: Any, ticks: Mapping[str, bool], name: str = _UNLABELLED) -> None:
     """Keep unlabelled scans and whether each is ticked, as `store_pairs` does."""
-    with _Writer(parameter_node, _UNLABELLED) as writer:
+    with _Writer(parameter_node, name) as writer:
         writer.rows = [[writer.written(source), is_ticked] for source, is_ticked in ticks.items()]
 
 
-def stored_unlabelled(parameter_node: Any) -> dict[str, bool]:
+def stored_unlabelled(parameter_node: Any, name: str = _UNLABELLED) -> dict[str, bool]:
     """The scans that `store_unlabelled` kept; nodes that were removed since are left out."""
-    rows = _rows(parameter_node, _UNLABELLED)
-    ticks = {_source(parameter_node, _UNLABELLED, source): is_ticked for source, is_ticked in rows}
+    rows = _rows(parameter_node, name)
+    ticks = {_source(parameter_node, name, source): is_ticked for source, is_ticked in rows}
     return {source: is_ticked for source, is_ticked in ticks.items() if not source.startswith(_GONE)}
 
 

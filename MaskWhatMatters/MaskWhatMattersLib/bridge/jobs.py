@@ -16,6 +16,7 @@ from MaskWhatMattersLib.errors import ConsentRequiredError, InputError, JobCance
 
 _CLOCK_S = 0.1  # more often the shown time need not change
 _TRAINING_CANCEL_S = 180.0  # a step of the whole network on an old processor, and the model written
+_ESTIMATE_CANCEL_S = 2.0
 _runners: dict[tuple[str | None, ...], Any] = {}
 _closing_is_arranged = False
 
@@ -174,6 +175,27 @@ def training_runner() -> Any:
         _arrange_closing()
         _runners[key] = LocalWorkerRunner(cancel_timeout_s=_TRAINING_CANCEL_S)
     return _runners[key]
+
+
+def estimate_runner() -> Any:
+    """The runner of this session for estimates: a step of a large network must not hold up other jobs.
+
+    A step cannot be interrupted, so an estimate that nobody wants any more is stopped with its worker.
+    """
+    from MaskWhatMattersLib.jobs import LocalWorkerRunner
+
+    key = ("estimate",)
+    if key not in _runners:
+        _arrange_closing()
+        _runners[key] = LocalWorkerRunner(cancel_timeout_s=_ESTIMATE_CANCEL_S)
+    return _runners[key]
+
+
+def close_estimate_runner() -> None:
+    """End the worker for estimates, in the background; the next one starts another."""
+    runner = _runners.pop(("estimate",), None)
+    if runner is not None:
+        runner.close(wait=False)
 
 
 def close_runners() -> None:

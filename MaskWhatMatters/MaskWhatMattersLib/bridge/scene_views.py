@@ -28,11 +28,11 @@ def shown_volume(scene: Any, classes: tuple[str, ...] = VOLUME_CLASSES) -> Any:
     return min(scans, key=lambda node: classes.index(node.GetClassName()), default=None)
 
 
-def scalar_scans(scene: Any) -> list[Any]:
-    """Scans of the scene with one value per voxel, in the order in which they were loaded; our overlays are none."""
+def scalar_scans(scene: Any, classes: tuple[str, ...] = SCALAR_CLASSES) -> list[Any]:
+    """Scans of the scene, in the order in which they were loaded; our overlays are none."""
     count = scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode")  # with the classes made from it
     nodes = [scene.GetNthNodeByClass(index, "vtkMRMLScalarVolumeNode") for index in range(count)]
-    return [node for node in nodes if _is_scan(node, SCALAR_CLASSES)]
+    return [node for node in nodes if _is_scan(node, classes)]
 
 
 def scans_of_study(volume_node: Any) -> tuple[list[Any], str]:

@@ -101,6 +101,11 @@ class TrainingRun:
         self._timer.connect("timeout()", self._prepare_next)
         self._timer.start()
 
+    @property
+    def worker_output(self) -> Path:
+        """Folder of the model where the job runs; on another computer, in the folder that its worker runs in."""
+        return Path("whatmatters-runs") / self.name if self.remote else self.output
+
     # What a subclass says
 
     def prepare(self, index: int, name: str) -> None:

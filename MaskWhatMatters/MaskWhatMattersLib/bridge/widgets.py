@@ -182,13 +182,20 @@ class JobBar:
         on_apply: Called when the user wants to start.
         on_cancel: Called when the user wants to stop.
         apply_text: What the button says while nothing runs; "Apply" when None.
+        cancel_text: What it says while a job runs, and its tooltip; "Cancel" when None.
     """
 
     def __init__(
-        self, ui: Any, on_apply: Callable[[], None], on_cancel: Callable[[], None], apply_text: str | None = None
+        self,
+        ui: Any,
+        on_apply: Callable[[], None],
+        on_cancel: Callable[[], None],
+        apply_text: str | None = None,
+        cancel_text: tuple[str, str] | None = None,
     ) -> None:
         self._ui, self._on_apply, self._on_cancel = ui, on_apply, on_cancel
         self._apply_text = apply_text or _("Apply")
+        self._cancel_text = cancel_text or (_("Cancel"), _("Stop this job"))
         self._remaining: float | None = None
         self._elapsed = 0.0
         self._blocker = ""
@@ -231,7 +238,8 @@ class JobBar:
         """Show that a job starts."""
         ui = self._ui
         self.state, self._remaining = "running", None
-        ui.applyButton.text, ui.applyButton.toolTip, ui.applyButton.enabled = _("Cancel"), _("Stop this job"), True
+        ui.applyButton.text, ui.applyButton.toolTip = self._cancel_text
+        ui.applyButton.enabled = True
         ui.failureFrame.visible = ui.logFrame.visible = False
         ui.logText.setPlainText("")
         ui.logLineLabel.text = ""
