@@ -79,31 +79,46 @@ class DeviceScans:
     def __len__(self) -> int:
         return len(self.scans)
 
-    def patches(self, indices: Sequence[int], size: Sequence[int], augment: PatchAugmentConfig, seed: int) -> Patches:
+    def patches(
+        self,
+        indices: Sequence[int],
+        size: Sequence[int],
+        augment: PatchAugmentConfig,
+        seed: int,
+        *,
+        label_type: torch.dtype = torch.long,
+    ) -> Patches:
         """One patch of each scan named, a pure function of the arguments.
 
-        Scans smaller than the patch are padded with their mean, which becomes 0.
+        Scans smaller than the patch are padded with their mean, which becomes 0. Bytes are cut, turned and gathered
+        before they become floats, all at once; nothing waits for the device.
 
         Args:
             indices: Which scans, [B].
             size: Voxels along the spatial axes.
             augment: How much patches change.
             seed: Of every random choice.
+            label_type: Of the labels; losses over classes need long, marks are better left as they are stored.
         """
         generator = torch.Generator().manual_seed(seed)
         noise_source = torch.Generator(self.device).manual_seed(seed)
         room = [math.ceil(side * _ROOM) for side in size] if augment.moves_freely else list(size)
-        pairs = [self._cut(index, room, augment, generator) for index in indices]
-        images = torch.stack([image for image, _ in pairs])[:, None]
-        labels = torch.stack([label for _, label in pairs])
+        cuts = [self._cut(index, room, augment, generator) for index in indices]
+        labels = torch.stack([cut.labels for cut in cuts])
+        each = (len(cuts), *[1] * len(room))
+        images = torch.stack([cut.image for cut in cuts]).float()
+        images.sub_(torch.stack([self.means[index] for index in indices]).view(each))
+        images.div_(torch.stack([self.deviations[index] for index in indices]).view(each))
+        for image, cut in zip(images, cuts, strict=True):
+            if cut.inside is not None:
+                image *= cut.inside
+        images = images[:, None]
         if augment.moves_freely:
             images, labels = _move(images, labels, size, augment, generator)
-        return Patches(_recolour(images, augment, generator, noise_source), labels.long())
+        return Patches(_recolour(images, augment, generator, noise_source), labels.to(label_type))
 
-    def _cut(
-        self, index: int, size: Sequence[int], augment: PatchAugmentConfig, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """A random box of one scan, turned and flipped: z-scored float [*size] and uint8 [*size]."""
+    def _cut(self, index: int, size: Sequence[int], augment: PatchAugmentConfig, generator: torch.Generator) -> _Cut:
+        """A random box of one scan, turned and flipped."""
         turns = _draw(4, generator) if augment.quarter_turns else 0
         flipped = [axis for axis in (-2, -1) if augment.flips and _draw(2, generator)]
         read = list(size) if turns % 2 == 0 else [*size[:-2], size[-1], size[-2]]
@@ -114,13 +129,27 @@ class DeviceScans:
             pads.append((missing // 2, missing - missing // 2))
             start = _draw(max(1, side - wanted + 1), generator)
             box.append(slice(start, start + wanted))
-        image = (scan[tuple(box)].float() - self.means[index]) / self.deviations[index]
-        labels = torch.zeros_like(scan[tuple(box)]) if label_map is None else label_map[tuple(box)]
         around = list(itertools.chain.from_iterable(reversed(pads)))
-        image, labels = functional.pad(image, around), functional.pad(labels, around)
-        if turns:
-            image, labels = torch.rot90(image, turns, (-2, -1)), torch.rot90(labels, turns, (-2, -1))
-        return image.flip(flipped), labels.flip(flipped)
+
+        def placed(values: Tensor) -> Tensor:
+            if any(around):
+                values = functional.pad(values, around)
+            if turns:
+                values = torch.rot90(values, turns, (-2, -1))
+            return values.flip(flipped) if flipped else values
+
+        image = scan[tuple(box)]
+        labels = torch.zeros_like(image) if label_map is None else label_map[tuple(box)]
+        inside = placed(torch.ones_like(image)) if any(around) else None
+        return _Cut(placed(image), placed(labels), inside)
+
+
+class _Cut(NamedTuple):
+    """Bytes of one patch: grey values, labels and, where it leaves the scan, 1 inside of it; uint8 [*size]."""
+
+    image: Tensor
+    labels: Tensor
+    inside: Tensor | None
 
 
 def _draw(count: int, generator: torch.Generator) -> int:
@@ -150,7 +179,7 @@ def _move(
     zoom = _uniform(log_zoom, (batch, 1), generator) + _uniform(log_zoom / 3, (batch, dims), generator)
     # From patch coordinates (-1..1 over `size`) through voxels to room coordinates (-1..1 over `room`).
     matrix = matrix * zoom.exp()[:, :, None] * extents / room[:, None]
-    affine = torch.cat([matrix, torch.zeros(batch, dims, 1)], dim=2).to(images.device)
+    affine = torch.cat([matrix, torch.zeros(batch, dims, 1)], dim=2).to(images.device, non_blocking=True)
     grid = functional.affine_grid(affine, [batch, 1, *size], align_corners=False)
     moved = functional.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
     moved_labels = functional.grid_sample(
@@ -166,7 +195,7 @@ def _recolour(
     batch, dims = len(images), images.ndim - 2
 
     def each(limit: float) -> Tensor:
-        return _uniform(limit, (batch, 1, *[1] * dims), generator).to(images.device)
+        return _uniform(limit, (batch, 1, *[1] * dims), generator).to(images.device, non_blocking=True)
 
     if augment.blur:
         mode = "trilinear" if dims == 3 else "bilinear"

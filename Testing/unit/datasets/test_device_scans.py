@@ -95,3 +95,24 @@ def test_a_scan_without_labels_gives_background():
 
 def test_there_may_be_no_scan():
     assert len(DeviceScans([], [])) == 0
+
+
+def test_marks_may_stay_bytes_and_are_zero_in_the_padding():
+    marks = torch.full((4, 4), 3, dtype=torch.uint8)
+    found = DeviceScans([scan(4, 4)], [marks]).patches([0], (8, 4), PLAIN, seed=0, label_type=torch.uint8).labels
+    assert found.dtype == torch.uint8
+    assert (found[0, 2:6] == 3).all()
+    assert not found[0, :2].any()
+    assert not found[0, 6:].any()
+
+
+def test_scans_of_different_sizes_give_what_each_gives_alone():
+    scans = DeviceScans([scan(10, 12), scan(4, 20, seed=1)], [None, scan(4, 20, seed=2)])
+    both = scans.patches([0, 1], (8, 8), PLAIN, seed=3)
+    padded = both.images[1, 0]
+    assert not padded[:2].any()
+    assert not padded[6:].any()
+    grey = padded[2:6] * scans.deviations[1] + scans.means[1]
+    found = scans.scans[1].unfold(1, 8, 1).float().permute(1, 0, 2)
+    assert (found - grey).abs().amax((1, 2)).min() < 1e-3
+    assert not both.labels[0].any()
