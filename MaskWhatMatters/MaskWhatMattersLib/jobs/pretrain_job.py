@@ -63,6 +63,7 @@ class PretrainExportSpec(JobSpec):
     function: ClassVar[str] = "MaskWhatMattersLib.jobs.pretrain_job:export"
 
     output: Path = Field(description="Folder of the run.")
+    send_back: bool = Field(False, description="Put the model into the result, for a worker on another computer.")
 
 
 def run(spec: PretrainSpec, context: Progress, cases: ImageCases | None = None) -> RunResult:
@@ -92,10 +93,9 @@ def run(spec: PretrainSpec, context: Progress, cases: ImageCases | None = None) 
     notes: list[str] = list(found.notes)
 
     def learn(folder: Path) -> None:
-        images = prepare_images(found, config.preprocessing, config.region, context, RelevanceCache(spec.cache))
+        cache = RelevanceCache(spec.cache)
+        images = prepare_images(found, config.preprocessing, config.region, context, cache, device=spec.device)
         notes.extend(images.notes)
-        for note in images.notes:
-            context.log(note)
         train(config, images, folder, context, spec.device)
 
     result = train_in_folder(
@@ -119,7 +119,8 @@ def export(spec: PretrainExportSpec, context: Progress) -> RunResult:
     from MaskWhatMattersLib.pretraining.trained_model import export_model
 
     context.stage("Making a model of the last checkpoint")
-    return export_model(spec.output)
+    result = export_model(spec.output)
+    return with_files(result) if spec.send_back else result
 
 
 def estimate(spec: PretrainEstimateSpec, context: Progress) -> ResourceEstimate:

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from MaskWhatMattersLib.datasets.device_scans import DeviceScans
+from MaskWhatMattersLib.datasets.prepare_images import IN_REGION, VALID
 from MaskWhatMattersLib.pretraining.config import PretrainConfig
-from MaskWhatMattersLib.pretraining.images import IN_REGION, VALID, PretrainImages
+from MaskWhatMattersLib.pretraining.images import PretrainImages
 from MaskWhatMattersLib.pretraining.methods import make_method
 from MaskWhatMattersLib.pretraining.optimization import steps_of
 from MaskWhatMattersLib.training.engine import ResourceEstimate, estimate_resources, make_fabric, prepare_network

@@ -5,14 +5,13 @@ from __future__ import annotations
 import torch
 
 from MaskWhatMattersLib.datasets.device_scans import DeviceScans, Patches
+from MaskWhatMattersLib.datasets.prepare_images import IN_REGION, VALID
 from MaskWhatMattersLib.masking.draw import draw_mask
 from MaskWhatMattersLib.masking.token_mask import TokenMask
 from MaskWhatMattersLib.pretraining.batch import MaskedBatch, ViewsBatch
 from MaskWhatMattersLib.pretraining.config import PretrainConfig
 from MaskWhatMattersLib.training.seeds import step_seed
 
-IN_REGION, VALID = 1, 2
-"""Bits of the marks that `DeviceScans` keeps beside the voxels."""
 _MASKS, _SECOND_VIEW, _PICTURE = 1, 2, 3  # streams of random numbers beside the crops' own
 
 
@@ -23,7 +22,7 @@ class PretrainImages:
 
     Args:
         config: Settings.
-        scans: Prepared images; their label maps hold the bits `IN_REGION` and `VALID`.
+        scans: Prepared images; their label maps are marks of `prepare_images`.
         rank: Of this process.
         processes: How many draw at the same time.
     """

@@ -49,7 +49,7 @@ def _fast(method: str, dims: int) -> dict[str, Any]:
         "preprocessing": {"spatial_dims": dims, "longest_side": side, "spacing_mm": [2.0, 2.0, 2.0]},
         "size": [side] * dims,
         "augment": _VIEWS if method == "simclr" else _FLIP_2D if dims == 2 else _PLAIN,
-        "batch_size": (32 if dims == 2 else 8),
+        "batch_size": 16 if dims == 2 else 8,
         "steps": 1_000,
         "learning_rate": 5e-4,
         "masking": {"ratio": 0.6 if method == "spark" else 0.75},
@@ -62,7 +62,7 @@ def _fast(method: str, dims: int) -> dict[str, Any]:
         return {**common, "encoder": encoder, "decoder": {"depth": 1, "width": 96, "heads": 3}}
     widths = [16, 32, 64, 128, 192] if dims == 2 else [8, 16, 32, 64, 128]
     encoder = {"kind": "residual", "spatial_dims": dims, "widths": widths, "blocks": [1] * 5, "normalization": "batch"}
-    return {**common, "encoder": encoder, "decoder": {"width": widths[-1]}}
+    return {**common, "encoder": encoder, "decoder": {"width": 64}}
 
 
 def _paper(method: str, dims: int) -> dict[str, Any]:
