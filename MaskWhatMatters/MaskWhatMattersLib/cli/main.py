@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from MaskWhatMattersLib import __version__
-from MaskWhatMattersLib.cli import corn, evaluate, finetune, pretrain
+from MaskWhatMattersLib.cli import corn, evaluate, finetune, masks, pretrain
 from MaskWhatMattersLib.cli.codes import DONE, INTERRUPTED, SOME_FAILED, USAGE
 from MaskWhatMattersLib.cli.style import add_output_style, add_scheduler
 from MaskWhatMattersLib.errors import InputError, JobError
@@ -35,6 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"whatmatters {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_relevance(commands)
+    masks.add_parser(commands)
     corn.add_parser(commands)
     pretrain.add_parser(commands)
     finetune.add_parser(commands)

@@ -3,34 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from MaskWhatMattersLib.errors import InputError, UnknownConceptError
 from MaskWhatMattersLib.relevance.concepts import checked_prompt, understand
 from MaskWhatMattersLib.relevance.registry import localizer_info
 from MaskWhatMattersLib.relevance.sentence_embedding import sentence_similarity
 
-if TYPE_CHECKING:
-    from MaskWhatMattersLib.cli.options import RelevanceOptions
-
 _KNOWS_CONCEPTS_ONLY = ("builtin", "builtin-research")
 
 
-def check_localizer(options: RelevanceOptions) -> None:
+def check_localizer(localizer: str, *, model: str | None = None, roi: Path | None = None) -> None:
     """See that the localizer exists, has what it needs, and was given what it asks for.
+
+    Args:
+        localizer: Registry name.
+        model: Its model; its own when None.
+        roi: Label map of the user's region.
 
     Raises:
         InputError: The message names the localizers there are, the packages to install, or the option to add.
     """
-    info = localizer_info(options.localizer)
+    info = localizer_info(localizer)
     if missing := info.missing():
         raise InputError(
             f'The localizer "{info.name}" needs packages that are not installed: {", ".join(missing)}. '
             f"Install them: pip install {' '.join(missing)}."
         )
-    if info.needs_roi and options.roi is None:
+    if info.needs_roi and roi is None:
         raise InputError(f'The localizer "{info.name}" shows a region of yours: give its label map with --roi FILE.')
-    if info.needs_model and options.model is None:
+    if info.needs_model and model is None:
         raise InputError(f'The localizer "{info.name}" needs a model: give its folder with --model FOLDER.')
 
 

@@ -36,7 +36,7 @@ def relevance(given: dict[str, Any]) -> int:
     """
     as_json, quiet, verbose = given.pop("json"), given.pop("quiet"), given.pop("verbose")
     options = read_options(given.pop("config", None), given)
-    check_localizer(options)
+    check_localizer(options.localizer, model=options.model, roi=options.roi)
     check_prompts(options.prompts, options.localizer)
     scans = find_scans(options.inputs)
     check_output(options.output, options.inputs)
