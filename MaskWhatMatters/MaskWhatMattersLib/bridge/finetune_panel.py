@@ -8,7 +8,6 @@ from typing import Any
 import slicer
 from slicer.i18n import tr as _
 
-from MaskWhatMattersLib.bridge.acknowledgement import acknowledge, is_acknowledged
 from MaskWhatMattersLib.bridge.compute_choice import (
     agrees_to_send,
     fill_compute_combo,
@@ -17,10 +16,11 @@ from MaskWhatMattersLib.bridge.compute_choice import (
     scheduler_options,
     show_scheduler_fields,
 )
-from MaskWhatMattersLib.bridge.finetune_models import FROM_SCRATCH, StartModel, fits, start_models
 from MaskWhatMattersLib.bridge.finetune_run import scores_text
 from MaskWhatMattersLib.bridge.finetune_scans import FOLDER, FinetuneScans, fill_source_combo
 from MaskWhatMattersLib.bridge.finetune_start import model_folder, required_packages
+from MaskWhatMattersLib.bridge.finetune_start_choice import StartChoice
+from MaskWhatMattersLib.bridge.jobs import close_estimate_runner
 from MaskWhatMattersLib.bridge.panel_parameters import PanelParameters
 from MaskWhatMattersLib.bridge.training_estimate import EstimateLine, EstimateRun
 from MaskWhatMattersLib.bridge.training_plot_view import TrainingPlotView
@@ -56,8 +56,6 @@ class FinetunePanel:
         self.run: Any = None
         self.config: dict[str, Any] = {}
         """Fields of the training's settings that differ from the preset, for researchers and tests."""
-        self._models: list[StartModel] = []
-        self._listed: list[tuple[str, str]] = []
         self._problem = ""
         self._made = ""
         self._agreed_schedulers: set[str] = set()
@@ -77,6 +75,7 @@ class FinetunePanel:
             {},
             self.refresh,
         )
+        self.start = StartChoice(ui, self._parameters, self.refresh)
         self.scans = FinetuneScans(ui, self._parameters, self._show_problem)
         self.job = JobBar(ui, self.train, self.cancel, _("Finetune"))
         self.estimate = EstimateLine(ui, self._start_estimate)
@@ -85,7 +84,6 @@ class FinetunePanel:
         ui.plotFrame.visible = ui.resultFrame.visible = False
         ui.showPlotButton.connect("toggled(bool)", self._on_show_plot)
         ui.useModelButton.connect("clicked()", lambda: use_in_relevance(self._made))
-        ui.acknowledgeCheckBox.connect("toggled(bool)", self._on_acknowledge)
 
     # Life of the panel
 
@@ -124,19 +122,11 @@ class FinetunePanel:
 
     def list_models(self) -> None:
         """Look for models again: one may have been made."""
-        self._models = start_models()
-        self._show_models()
+        self.start.look()
 
     def use_model(self, name: str) -> None:
         """Choose the model to start from, as after it was pretrained."""
-        self.list_models()
-        parameters = self._parameters.node
-        model = next((one for one in self._models if one.name == name), None)
-        if parameters is None or model is None:
-            return
-        if not fits(model, parameters.finetuneTask):
-            parameters.finetuneTask = "segmentation"
-        parameters.finetuneStartModel = name
+        self.start.choose(name)
 
     # What the user does
 
@@ -154,6 +144,7 @@ class FinetunePanel:
             return
         self._problem = ""
         self.estimate.stop()
+        close_estimate_runner()  # its memory is wanted now
         self.job.begin()
         self.ui.resultFrame.visible = self.ui.plotFrame.visible = False
         slicer.app.processEvents()
@@ -197,10 +188,10 @@ class FinetunePanel:
         parameters = self._parameters.node
         return {
             "task": parameters.finetuneTask,
-            "startModel": self._start_model(),
+            "startModel": self.start.name,
             "preset": parameters.finetunePreset,
             "minutes": parameters.finetuneMinutes or None,
-            "dims": self._dims(),
+            "dims": self.start.dims(is_folder=self.scans.source == FOLDER),
             "device": parameters.finetuneDevice,
             "config": self.config,
         }
@@ -234,23 +225,17 @@ class FinetunePanel:
         else:
             self._large_plot.hide()
 
-    def _on_acknowledge(self, checked: bool) -> None:
-        model = self._chosen_model()
-        if model is not None and not self._parameters.is_showing:
-            acknowledge(model.name, checked)
-            self.refresh()
-
     # What the panel shows
 
     def refresh(self) -> None:
         """Show the parameter node and say whether the training can start."""
-        self._show_models()
+        self.start.offer()
         with self._parameters.showing() as there:
             if not there:
                 return
             parameters = self._parameters.node
             self.scans.show()
-            self._show_start()
+            self.start.show(is_folder=self.scans.source == FOLDER)
             show_scheduler_fields(self.ui, parameters)
             self.ui.summaryLabel.text = self._summary()
         self.setup.refresh()
@@ -271,7 +256,7 @@ class FinetunePanel:
             (bool(self._estimate_blocker()), self._estimate_blocker()),
             (bool(lack), lack),
             *((True, problem) for problem in self.scans.problems()[:1]),
-            (self._needs_acknowledgement(), _("Tick the box below the start model first: it is for research only")),
+            (self.start.is_unacknowledged, _("Tick the box below the start model first: it is for research only")),
         ]
         reason = next((str(text) for applies, text in reasons if applies), "")
         return reason or self._name_problem(parameters)
@@ -282,62 +267,10 @@ class FinetunePanel:
 
     def _name_problem(self, parameters: Any) -> str:
         try:
-            model_folder(parameters.finetuneName, parameters.finetuneTask, self._start_model())
+            model_folder(parameters.finetuneName, parameters.finetuneTask, self.start.name)
         except InputError as error:
             return str(error)
         return ""
-
-    def _start_model(self) -> str | None:
-        """Name of the model to start from; None from scratch, also where the model is not there any more."""
-        combo = self.ui.startCombo
-        return str(combo.itemData(combo.currentIndex) or "") or None
-
-    def _chosen_model(self) -> StartModel | None:
-        return next((model for model in self._models if model.name == self._start_model()), None)
-
-    def _needs_acknowledgement(self) -> bool:
-        model = self._chosen_model()
-        return model is not None and model.needs_acknowledgement and not is_acknowledged(model.name)
-
-    def _dims(self) -> int | None:
-        """Dimensions of a network from scratch; a start model has its own."""
-        if self._start_model() is not None:
-            return None
-        parameters = self._parameters.node
-        if parameters.finetuneTask == "detection":
-            return 2
-        return int(parameters.finetuneDims) if self.scans.source == FOLDER else 3
-
-    def _show_models(self) -> None:
-        """Offer the models that fit the task; the list changes only where it must."""
-        parameters = self._parameters.node
-        if parameters is None:
-            return
-        offered = [(one.name, one.title) for one in self._models if fits(one, parameters.finetuneTask)]
-        offered.append((FROM_SCRATCH, str(_("None: from scratch"))))
-        if offered == self._listed:
-            return
-        self._listed = offered
-        with self._parameters.writing_nothing():
-            combo = self.ui.startCombo
-            combo.clear()
-            for name, title in offered:
-                combo.addItem(title, name)
-            index = combo.findData(parameters.finetuneStartModel)
-            combo.setCurrentIndex(index if index >= 0 else len(offered) - 1)
-
-    def _show_start(self) -> None:
-        ui, model = self.ui, self._chosen_model()
-        if ui.startCombo.findData(self._parameters.node.finetuneStartModel) < 0:
-            ui.startCombo.setCurrentIndex(ui.startCombo.findData(FROM_SCRATCH))
-            model = None
-        ui.startCombo.toolTip = model.description if model is not None else _("The network begins from scratch")
-        is_open = self._start_model() is None and self.scans.source == FOLDER
-        for widget in (ui.dimsLabel, ui.dimsCombo):
-            widget.visible = is_open and self._parameters.node.finetuneTask != "detection"
-        ui.acknowledgeCheckBox.visible = model is not None and model.needs_acknowledgement
-        if model is not None:
-            ui.acknowledgeCheckBox.checked = is_acknowledged(model.name)
 
     def _summary(self) -> str:
         """What will happen, before it is started; or what is wrong."""
@@ -409,8 +342,6 @@ class FinetunePanel:
             ui.taskCombo.addItem(text, task)
         for text, preset in ((_("Fast"), "fast"), (_("As in the paper"), "paper"), (_("Best"), "best")):
             ui.presetCombo.addItem(text, preset)
-        for text, dims in ((_("Volumes (3D)"), 3), (_("Pictures and slices (2D)"), 2)):
-            ui.dimsCombo.addItem(text, dims)
         fill_source_combo(ui.sourceCombo)
         fill_device_combo(ui.deviceCombo)
         fill_compute_combo(ui.computeCombo)

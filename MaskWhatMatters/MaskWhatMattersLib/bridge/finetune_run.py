@@ -14,8 +14,9 @@ from slicer.i18n import tr as _
 from MaskWhatMattersLib.bridge.adapt_cases import Pair
 from MaskWhatMattersLib.bridge.finetune_cases import class_names, held_out, scene_case
 from MaskWhatMattersLib.bridge.training_plots import TrainingPlots
-from MaskWhatMattersLib.bridge.training_run import TrainingRun
+from MaskWhatMattersLib.bridge.training_run import MODEL_FILE, TrainingRun
 from MaskWhatMattersLib.datasets.image_cases import ImageCase, ImageCases, Split
+from MaskWhatMattersLib.errors import ModelFileError
 
 if TYPE_CHECKING:
     from MaskWhatMattersLib.jobs.spec import JobSpec
@@ -100,7 +101,7 @@ class FinetuneRun(TrainingRun):
         from MaskWhatMattersLib.jobs.finetune_job import FinetuneSpec
 
         spec = FinetuneSpec(
-            output=self.output,
+            output=self.worker_output,
             resume=False,
             task=self.task,
             data=self._scans.folder,
@@ -117,7 +118,7 @@ class FinetuneRun(TrainingRun):
         """A model of the last checkpoint."""
         from MaskWhatMattersLib.jobs.finetune_job import FinetuneExportSpec
 
-        return FinetuneExportSpec(output=self.output)
+        return FinetuneExportSpec(output=self.worker_output)
 
     def score(self, values: Mapping[str, float]) -> float | None:
         """The task's measure on validation, where it was taken and could be."""
@@ -132,10 +133,10 @@ class FinetuneRun(TrainingRun):
     def take_result(self, result: Any) -> None:
         """The measures of the step that was kept."""
         numbers = {name: value for name, value in result.metrics.items() if name != "loss" and not math.isnan(value)}
-        self.test_scores = {
-            name.removeprefix(_TEST): value for name, value in numbers.items() if name.startswith(_TEST)
-        }
-        self.scores = {name: value for name, value in numbers.items() if not name.startswith(_TEST)}
+        of_test = {name.removeprefix(_TEST): value for name, value in numbers.items() if name.startswith(_TEST)}
+        of_validation = {name: value for name, value in numbers.items() if not name.startswith((_TEST, _VALIDATION))}
+        names = _label_names(self.output / MODEL_FILE)
+        self.scores, self.test_scores = (_by_label(scores, names) for scores in (of_validation, of_test))
 
 
 def score_title(task: str) -> str:
@@ -143,7 +144,30 @@ def score_title(task: str) -> str:
     return str(_("Validation {score}")).format(score=_SCORES[_FIRST[task]])
 
 
-def scores_text(scores: Mapping[str, float]) -> str:
-    """Measures as a person lists them, those of the task first."""
+def scores_text(scores: Mapping[str, float], shown: int = 6) -> str:
+    """Measures as a person lists them, those of the whole before those of single labels."""
     order = [name for name in _SCORES if name in scores] + [name for name in scores if name not in _SCORES]
-    return ", ".join(f"{_SCORES.get(name, name.replace('_', ' '))} {scores[name]:.3f}" for name in order)
+    listed = [f"{_SCORES.get(name, name)} {scores[name]:.3f}" for name in order[:shown]]
+    return ", ".join(listed + ["..."] * (len(order) > shown))
+
+
+def _by_label(scores: Mapping[str, float], names: Mapping[int, str]) -> dict[str, float]:
+    """Measures whose names end with a label's value, such as dice_2, by the label's name; a single one says nothing."""
+    found: dict[str, float] = {}
+    for name, value in scores.items():
+        measure, _line, label = name.rpartition("_")
+        if measure not in _SCORES or not label.isdigit():
+            found[name] = value
+        elif len(names) > 1:
+            found[f"{_SCORES[measure]} {names.get(int(label), label)}"] = value
+    return found
+
+
+def _label_names(model: Path) -> dict[int, str]:
+    """Names of the labels in a model's card; empty where it cannot be read."""
+    from MaskWhatMattersLib.models import read_card
+
+    try:
+        return {label.value: label.name for label in read_card(model).labels}
+    except ModelFileError:
+        return {}

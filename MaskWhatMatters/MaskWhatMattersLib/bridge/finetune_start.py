@@ -13,7 +13,7 @@ from MaskWhatMattersLib.bridge.adapt_cases import Pair, is_node, source_of
 from MaskWhatMattersLib.bridge.adapt_checks import require_usable
 from MaskWhatMattersLib.bridge.finetune_cases import class_problems
 from MaskWhatMattersLib.bridge.finetune_run import FinetuneRun, FinetuneScans
-from MaskWhatMattersLib.bridge.jobs import runner_for, training_runner
+from MaskWhatMattersLib.bridge.jobs import estimate_runner, runner_for, training_runner
 from MaskWhatMattersLib.bridge.new_models import new_model_folder
 from MaskWhatMattersLib.bridge.setup import missing_packages
 from MaskWhatMattersLib.bridge.training_estimate import EstimateRun
@@ -85,7 +85,7 @@ def start_finetuning(
         "config": {**_LIVE, **(config or {})},
     }
     listening: dict[str, Any] = {key: callback for key, callback in (callbacks or {}).items() if callback is not None}
-    runner = _runner(scheduler, consent, tls_files)
+    runner = _scheduler(scheduler, consent, tls_files) if scheduler else training_runner()
     return FinetuneRun(runner, task, scans, output, settings, remote=bool(scheduler), **listening)
 
 
@@ -127,7 +127,8 @@ def start_estimate(
         device=device,
         config=config or {},
     )
-    return EstimateRun(_runner(scheduler, consent, tls_files), spec, on_end)
+    runner = _scheduler(scheduler, consent, tls_files) if scheduler else estimate_runner()
+    return EstimateRun(runner, spec, on_end)
 
 
 def model_folder(name: str, task: str, start_model: str | None = None) -> Path:
@@ -176,8 +177,6 @@ def _require_packages(task: str, scheduler: str) -> None:
         )
 
 
-def _runner(scheduler: str, consent: bool, tls_files: tuple[str, str, str]) -> Any:
-    if not scheduler:
-        return training_runner()
+def _scheduler(scheduler: str, consent: bool, tls_files: tuple[str, str, str]) -> Any:
     tls_ca, tls_cert, tls_key = tls_files
     return runner_for(scheduler, consent=consent, tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key)
