@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import torch
 
 from MaskWhatMattersLib.datasets.image_cases import ImageCase, ImageCases, Split
 from MaskWhatMattersLib.datasets.image_preprocessing import ImagePreprocessing
-from MaskWhatMattersLib.finetuning.config import FinetuneConfig
+from MaskWhatMattersLib.finetuning.config import FinetuneConfig, HeadConfig
+from MaskWhatMattersLib.finetuning.tasks import Task
+from MaskWhatMattersLib.models import ModelCard, save_model
 from MaskWhatMattersLib.networks.encoders import ResidualEncoderConfig, ViTConfig
 from MaskWhatMattersLib.volumes import Volume
 
@@ -65,7 +70,13 @@ def small_config(dims: int = 2, kind: str = "residual", **changes: object) -> Fi
         else ViTConfig(spatial_dims=dims, image_size=size, patch_size=(8,) * dims, width=24, depth=4, heads=2)
     )
     preprocessing = ImagePreprocessing(spatial_dims=dims, longest_side=32, spacing_mm=(1.0, 1.0, 1.0))
-    fields = {"encoder": encoder, "size": size, "preprocessing": preprocessing, "learning_rate": 3e-3, **changes}
+    fields = {
+        "encoder": encoder,
+        "size": size,
+        "preprocessing": preprocessing,
+        "head": HeadConfig(features=4),
+        **changes,
+    }
     return FinetuneConfig(**fields)  # type: ignore[arg-type]
 
 
@@ -76,3 +87,34 @@ def _cases(pairs: list[tuple[Volume, Volume]], splits: tuple[Split, ...]) -> Ima
             for (image, labels), split in zip(pairs, splits, strict=True)
         )
     )
+
+
+def train_few(task: Task, steps: int, learning_rate: float = 1e-2) -> list[float]:
+    """Take some steps as a training does; the network is in eval mode afterwards. Returns the losses."""
+    optimizer = torch.optim.AdamW(task.network.parameters(), lr=learning_rate)
+    losses = []
+    task.network.train()
+    for step in range(steps):
+        loss = task.loss(task.batch(step)).total
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(float(loss.detach()))
+    task.network.eval()
+    return losses
+
+
+def save_finetuned(task: Task, config: FinetuneConfig, folder: Path) -> Path:
+    """The model file of a task, as a training writes it."""
+    parts = task.card_parts()
+    card = ModelCard(
+        name="mine",
+        version="1",
+        architecture=parts.architecture,
+        config=parts.config,
+        preprocessing={"image": config.preprocessing.model_dump(mode="json"), "size": list(config.size)},
+        labels=parts.labels,
+        licence="your own data",
+    )
+    save_model(task.network.state_dict(), card, folder / "model.safetensors")
+    return folder / "model.safetensors"
