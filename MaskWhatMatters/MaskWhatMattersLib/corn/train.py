@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,6 @@ from MaskWhatMattersLib.errors import InputError, JobCancelledError
 from MaskWhatMattersLib.networks.devices import torch_device
 from MaskWhatMattersLib.progress import Progress, SilentProgress
 from MaskWhatMattersLib.training.engine import (
-    CHECKPOINT,
     AveragedWeights,
     OutOfMemoryLadder,
     Rung,
@@ -33,6 +31,7 @@ from MaskWhatMattersLib.training.engine import (
     load_checkpoint,
     make_fabric,
     prepare_network,
+    read_checkpoint,
     save_checkpoint,
     schedule_factor,
     seed_step,
@@ -207,18 +206,17 @@ def trained_network(folder: Path) -> tuple[CornNetwork, CornTrainingConfig, int]
     Raises:
         InputError: There is no checkpoint, or it is damaged.
     """
-    file = folder / CHECKPOINT
-    if not file.is_file():
-        raise InputError(f"There is no checkpoint in {folder} yet, so there is no model. Train for longer.")
+    stored = read_checkpoint(folder)
+    prefix = "network."
     try:
-        stored = torch.load(file, map_location="cpu", weights_only=True)
         config = CornTrainingConfig.model_validate(stored["config"])
         network = CornNetwork(config.network)
-        prefix = "network."
         weights = stored.get("averaged") or {
             name.removeprefix(prefix): value for name, value in stored["module"].items() if name.startswith(prefix)
         }
         network.load_state_dict(weights)
-    except (OSError, RuntimeError, KeyError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        raise InputError(f"{file} cannot be read ({type(error).__name__}): it is damaged or no checkpoint.") from error
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise InputError(
+            f"The checkpoint in {folder} cannot be read ({type(error).__name__}): it is of another version or damaged."
+        ) from error
     return network.eval(), config, int(stored["step"])

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
-from typing import Any
-
-import torch
 
 from MaskWhatMattersLib.datasets.image_cases import ImageCases
-from MaskWhatMattersLib.errors import InputError
 from MaskWhatMattersLib.models import Metric, ModelCard, TrainingData, save_model
 from MaskWhatMattersLib.networks.encoders import ARCHITECTURE
 from MaskWhatMattersLib.pretraining.config import PretrainConfig
 from MaskWhatMattersLib.training import runs
-from MaskWhatMattersLib.training.checkpoints import CHECKPOINT
+from MaskWhatMattersLib.training.checkpoints import read_checkpoint
 from MaskWhatMattersLib.training.run_result import RunResult
 from MaskWhatMattersLib.training.runs import MODEL_FILE, OWN_DATA, RunNote
 
@@ -39,7 +34,7 @@ def export_model(folder: Path, notes: tuple[str, ...] = ()) -> RunResult:
         ModelFileError: The training has diverged, or the disk is full.
     """
     run = runs.read_run(folder)
-    stored = _checkpoint(folder)
+    stored = read_checkpoint(folder)
     steps = int(stored["step"])
     weights = {
         name.removeprefix(_ENCODER): value for name, value in stored["module"].items() if name.startswith(_ENCODER)
@@ -54,18 +49,6 @@ def export_model(folder: Path, notes: tuple[str, ...] = ()) -> RunResult:
     save_model(weights, card, path)
     values = {name: value for name, value in logged.items() if name != "step"}
     return RunResult(path, card.name, steps, values, notes)
-
-
-def _checkpoint(folder: Path) -> dict[str, Any]:
-    file = folder / CHECKPOINT
-    if not file.is_file():
-        raise InputError(f"There is no checkpoint in {folder} yet, so there is no model. Train for longer.")
-    try:
-        stored: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
-        PretrainConfig.model_validate(stored["config"])
-        return {"step": stored["step"], "module": stored["module"]}
-    except (OSError, RuntimeError, KeyError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        raise InputError(f"{file} cannot be read ({type(error).__name__}): it is damaged or no checkpoint.") from error
 
 
 def _card(folder: Path, config: PretrainConfig, images: int) -> ModelCard:

@@ -15,6 +15,7 @@ from lightning_fabric import Fabric
 from MaskWhatMattersLib.errors import InputError
 
 CHECKPOINT = "checkpoint.ckpt"
+_NO_PICKLE = pickle.UnpicklingError
 
 
 def save_checkpoint(fabric: Fabric, state: Mapping[str, Any], folder: Path) -> None:
@@ -49,16 +50,8 @@ def load_checkpoint(fabric: Fabric, state: dict[str, Any], folder: Path) -> bool
     file = folder / CHECKPOINT
     if not file.is_file():
         return False
-    try:
-        # To the processor first: optimizer and networks copy to their own devices, and a GPU holds no second copy.
-        stored = torch.load(file, map_location="cpu", weights_only=True)
-        settings, expected = stored["config"], state["config"]
-    except (OSError, RuntimeError, KeyError, EOFError, pickle.UnpicklingError) as error:
-        raise InputError(
-            f"{file} cannot be read ({type(error).__name__}): it is damaged or no checkpoint. Remove it to start anew, "
-            "or put back a copy."
-        ) from error
-    changed = sorted(_changed(settings, expected))
+    stored = read_checkpoint(folder)
+    changed = sorted(_changed(stored["config"], state["config"]))
     if changed:
         raise InputError(
             f"{file} was made with other settings ({', '.join(changed)}). Use the same settings to resume, or another "
@@ -71,6 +64,28 @@ def load_checkpoint(fabric: Fabric, state: dict[str, Any], folder: Path) -> bool
             state[key] = value
     fabric.barrier()
     return True
+
+
+def read_checkpoint(folder: Path) -> dict[str, Any]:
+    """What the folder's checkpoint holds, on the processor: optimizer and networks copy to their own devices.
+
+    Raises:
+        InputError: There is no checkpoint, or it is damaged.
+    """
+    file = folder / CHECKPOINT
+    if not file.is_file():
+        raise InputError(f"There is no checkpoint in {folder} yet, so there is no model. Train for longer.")
+    try:
+        stored: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+        if not {"config", "step"} <= stored.keys():
+            raise KeyError("config")
+    # The reader of pickles trips over damaged ones in all these ways.
+    except (OSError, RuntimeError, LookupError, EOFError, ValueError, TypeError, AttributeError, _NO_PICKLE) as error:
+        raise InputError(
+            f"{file} cannot be read ({type(error).__name__}): it is damaged or no checkpoint. Remove it to start anew, "
+            "or put back a copy."
+        ) from error
+    return stored
 
 
 def _write(state: Mapping[str, Any], folder: Path) -> str | None:

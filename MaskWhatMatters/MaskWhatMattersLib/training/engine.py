@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from MaskWhatMattersLib.training.averaging import AveragedWeights
-from MaskWhatMattersLib.training.checkpoints import CHECKPOINT, load_checkpoint, save_checkpoint
+from MaskWhatMattersLib.training.checkpoints import CHECKPOINT, load_checkpoint, read_checkpoint, save_checkpoint
 from MaskWhatMattersLib.training.fabric import make_fabric, prepare_network, uncompiled
 from MaskWhatMattersLib.training.logs import RunningMeans, TrainingLog
 from MaskWhatMattersLib.training.points import format_picture, format_point, parse_picture, parse_point
@@ -30,6 +30,7 @@ __all__ = [
     "parse_point",
     "poly",
     "prepare_network",
+    "read_checkpoint",
     "save_checkpoint",
     "schedule_factor",
     "seed_step",
