@@ -105,7 +105,7 @@ class AdaptTab:
 
     def curves(self) -> dict[str, np.ndarray]:
         """What the plot view shows, points [N, 2] by name."""
-        view = self.panel.plot.view
+        view = self.panel.curves.plot.view
         return view.host_curves() if view is not None else {}
 
     def plot_nodes(self) -> list[str]:

@@ -15,15 +15,12 @@ from MaskWhatMattersLib.bridge.compute_choice import fill_device_combo
 from MaskWhatMattersLib.bridge.corn_adapt_start import PACKAGES, method, model_folder
 from MaskWhatMattersLib.bridge.corn_models import CornModel, corn_models
 from MaskWhatMattersLib.bridge.panel_parameters import PanelParameters
-from MaskWhatMattersLib.bridge.training_plot_view import TrainingPlotView
-from MaskWhatMattersLib.bridge.training_plots import ChartInLayout
+from MaskWhatMattersLib.bridge.training_curves import NodesWatch, TrainingCurves, problems_in_red
 from MaskWhatMattersLib.bridge.training_run import point_text
 from MaskWhatMattersLib.bridge.widgets import JobBar, SetupStrip
 from MaskWhatMattersLib.errors import InputError, JobError
 
 FROM_SCRATCH = ""
-_PROBLEM_COLOR = "#c62828"
-_PROBLEMS_SHOWN = 4
 
 
 class CornAdaptPanel:
@@ -44,7 +41,6 @@ class CornAdaptPanel:
         self._models: list[CornModel] | None = None
         self._problem = ""
         self._made = ""
-        self._scene_observers: list[tuple[Any, int]] = []
         self._fill_choices()
         self._parameters = PanelParameters(
             ui,
@@ -54,10 +50,9 @@ class CornAdaptPanel:
         )
         self.scans = AdaptScans(ui, self._parameters, self._show_problem)
         self.job = JobBar(ui, self.train, self.cancel, _("Train"))
-        self.plot = TrainingPlotView(ui.plotContainer)
-        self._large_plot = ChartInLayout()
-        ui.plotFrame.visible = ui.resultFrame.visible = False
-        ui.showPlotButton.connect("toggled(bool)", self._on_show_plot)
+        self.curves = TrainingCurves(ui)
+        self._watch = NodesWatch(self.refresh)
+        ui.resultFrame.visible = False
         ui.useModelButton.connect("clicked()", lambda: self._use_model(self._made))
 
     # Life of the panel
@@ -69,10 +64,9 @@ class CornAdaptPanel:
     def set_parameters(self, parameters: Any) -> None:
         """Follow a parameter node; None leaves the present one."""
         self._parameters.follow(parameters)
-        self._observe(slicer.mrmlScene if parameters is not None else None)
+        self._watch.follow(slicer.mrmlScene if parameters is not None else None)
         if parameters is None:
-            self.plot.close()
-            self.ui.plotFrame.visible = False
+            self.curves.close()
             self.job.set_blocker(_("The scene is being closed"))
             return
         self.list_models()
@@ -166,13 +160,6 @@ class CornAdaptPanel:
             self._parameters.node.adaptName = ""  # the next model needs another one
         self.refresh()
 
-    def _on_show_plot(self, pressed: bool) -> None:
-        chart = self.plot.chart
-        if pressed and chart is not None:
-            self._large_plot.show(chart)
-        else:
-            self._large_plot.hide()
-
     # What the panel shows
 
     def refresh(self) -> None:
@@ -219,14 +206,7 @@ class CornAdaptPanel:
         """What will happen, before it is started; or what is wrong."""
         problems = [self._problem] if self._problem else self.scans.problems()
         if problems:
-            lines = "\n".join(problems).splitlines()
-            more = [_("... and {count} more").format(count=len(lines) - _PROBLEMS_SHOWN)] * (
-                len(lines) > _PROBLEMS_SHOWN
-            )
-            text = "<br>".join(
-                line.replace("&", "&amp;").replace("<", "&lt;") for line in lines[:_PROBLEMS_SHOWN] + more
-            )
-            return f'<span style="color:{_PROBLEM_COLOR}">{text}</span>'
+            return problems_in_red(problems)
         parameters, labelled, unlabelled = self._parameters.node, self.scans.labelled, self.scans.unlabelled
         if not labelled:
             return str(_("Add scans with the left atrium marked; four or more let the result be measured."))
@@ -254,14 +234,7 @@ class CornAdaptPanel:
         self.refresh()
 
     def _show_curves(self, run: Any) -> None:
-        chart = run.plots.chart
-        if chart is None or chart.GetScene() is None:
-            self.plot.close()
-            self.ui.plotFrame.visible = False
-            return
-        self.plot.show(chart)
-        self.ui.plotFrame.visible = True
-        self.ui.pointLabel.text = point_text(run.steps, run.loss, run.dice, run.plots.score_name)
+        self.curves.show(run, point_text(run.steps, run.loss, run.dice, run.plots.score_name))
 
     def _show_result(self, run: Any) -> None:
         if run.state == "done":
@@ -274,19 +247,6 @@ class CornAdaptPanel:
         self.ui.resultLabel.text = text
         if run.state != "done":
             self.ui.logLineLabel.text = _("Kept the model after {steps} steps").format(steps=run.steps)
-
-    def _observe(self, scene: Any) -> None:
-        """Follow the nodes of a scene: volumes come and go, and with them what can be trained on."""
-        for observed, tag in self._scene_observers:
-            observed.RemoveObserver(tag)
-        self._scene_observers = []
-        if scene is not None:
-            events = (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndBatchProcessEvent)
-            self._scene_observers = [(scene, scene.AddObserver(event, self._on_nodes)) for event in events]
-
-    def _on_nodes(self, scene: Any, _event: str) -> None:
-        if not scene.IsBatchProcessing():
-            self.refresh()
 
     def _fill_choices(self) -> None:
         for text, mode in (

@@ -22,15 +22,11 @@ from MaskWhatMattersLib.bridge.finetune_start import model_folder, required_pack
 from MaskWhatMattersLib.bridge.finetune_start_choice import StartChoice
 from MaskWhatMattersLib.bridge.jobs import close_estimate_runner
 from MaskWhatMattersLib.bridge.panel_parameters import PanelParameters
+from MaskWhatMattersLib.bridge.training_curves import NodesWatch, TrainingCurves, problems_in_red
 from MaskWhatMattersLib.bridge.training_estimate import EstimateLine, EstimateRun
-from MaskWhatMattersLib.bridge.training_plot_view import TrainingPlotView
-from MaskWhatMattersLib.bridge.training_plots import ChartInLayout
 from MaskWhatMattersLib.bridge.training_run import point_text
 from MaskWhatMattersLib.bridge.widgets import JobBar, SetupStrip, ask_user
 from MaskWhatMattersLib.errors import InputError, JobError
-
-_PROBLEM_COLOR = "#c62828"
-_PROBLEMS_SHOWN = 4
 
 
 class FinetunePanel:
@@ -59,7 +55,6 @@ class FinetunePanel:
         self._problem = ""
         self._made = ""
         self._agreed_schedulers: set[str] = set()
-        self._scene_observers: list[tuple[Any, int]] = []
         self._fill_choices()
         self._parameters = PanelParameters(
             ui,
@@ -79,10 +74,9 @@ class FinetunePanel:
         self.scans = FinetuneScans(ui, self._parameters, self._show_problem)
         self.job = JobBar(ui, self.train, self.cancel, _("Finetune"))
         self.estimate = EstimateLine(ui, self._start_estimate)
-        self.plot = TrainingPlotView(ui.plotContainer)
-        self._large_plot = ChartInLayout()
-        ui.plotFrame.visible = ui.resultFrame.visible = False
-        ui.showPlotButton.connect("toggled(bool)", self._on_show_plot)
+        self.curves = TrainingCurves(ui)
+        self._watch = NodesWatch(self.refresh)
+        ui.resultFrame.visible = False
         ui.useModelButton.connect("clicked()", lambda: use_in_relevance(self._made))
 
     # Life of the panel
@@ -97,11 +91,10 @@ class FinetunePanel:
     def set_parameters(self, parameters: Any) -> None:
         """Follow a parameter node; None leaves the present one."""
         self._parameters.follow(parameters)
-        self._observe(slicer.mrmlScene if parameters is not None else None)
+        self._watch.follow(slicer.mrmlScene if parameters is not None else None)
         if parameters is None:
             self.estimate.stop()
-            self.plot.close()
-            self.ui.plotFrame.visible = False
+            self.curves.close()
             self.job.set_blocker(_("The scene is being closed"))
             return
         self.list_models()
@@ -218,13 +211,6 @@ class FinetunePanel:
             self._parameters.node.finetuneName = ""  # the next model needs another one
         self.refresh()
 
-    def _on_show_plot(self, pressed: bool) -> None:
-        chart = self.plot.chart
-        if pressed and chart is not None:
-            self._large_plot.show(chart)
-        else:
-            self._large_plot.hide()
-
     # What the panel shows
 
     def refresh(self) -> None:
@@ -276,14 +262,7 @@ class FinetunePanel:
         """What will happen, before it is started; or what is wrong."""
         problems = [self._problem] if self._problem else self.scans.problems()
         if problems:
-            lines = "\n".join(problems).splitlines()
-            more = [_("... and {count} more").format(count=len(lines) - _PROBLEMS_SHOWN)] * (
-                len(lines) > _PROBLEMS_SHOWN
-            )
-            text = "<br>".join(
-                line.replace("&", "&amp;").replace("<", "&lt;") for line in lines[:_PROBLEMS_SHOWN] + more
-            )
-            return f'<span style="color:{_PROBLEM_COLOR}">{text}</span>'
+            return problems_in_red(problems)
         lack = self.scans.lack()
         return f"{lack}." if lack else " ".join(self.scans.summary())
 
@@ -292,15 +271,8 @@ class FinetunePanel:
         self.refresh()
 
     def _show_curves(self, run: Any) -> None:
-        chart = run.plots.chart
-        if chart is None or chart.GetScene() is None:
-            self.plot.close()
-            self.ui.plotFrame.visible = False
-            return
-        self.plot.show(chart)
-        self.ui.plotFrame.visible = True
         loss, score = run.last
-        self.ui.pointLabel.text = point_text(run.steps, loss, score, run.plots.score_name)
+        self.curves.show(run, point_text(run.steps, loss, score, run.plots.score_name))
 
     def _show_result(self, run: Any) -> None:
         text = (
@@ -318,19 +290,6 @@ class FinetunePanel:
         self.ui.useModelButton.visible = run.task == "segmentation"
         if run.state != "done":
             self.ui.logLineLabel.text = _("Kept the model after {steps} steps").format(steps=run.steps)
-
-    def _observe(self, scene: Any) -> None:
-        """Follow the nodes of a scene: volumes come and go, and with them what can be trained on."""
-        for observed, tag in self._scene_observers:
-            observed.RemoveObserver(tag)
-        self._scene_observers = []
-        if scene is not None:
-            events = (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndBatchProcessEvent)
-            self._scene_observers = [(scene, scene.AddObserver(event, self._on_nodes)) for event in events]
-
-    def _on_nodes(self, scene: Any, _event: str) -> None:
-        if not scene.IsBatchProcessing():
-            self.refresh()
 
     def _fill_choices(self) -> None:
         ui = self.ui
