@@ -19,7 +19,7 @@ _STRETCH = math.log(1 / 0.3)
 def block_order(grid: Sequence[int], batch: int, count: int, generator: torch.Generator) -> Tensor:
     """Order in which blocks of random place, size and shape cover an image (BEiT, arXiv:2106.08254, Algorithm 1).
 
-    Blocks are rectangles in 2D and boxes in 3D, of 16 tokens up to half of what is to be hidden. They grow from their
+    Blocks are rectangles in 2D and boxes in 3D, of 16 tokens up to half of what is to be hidden; edges may cut them. They grow from their
     centres one after the other, so that any number of tokens is hidden exactly: the last block is a smaller one.
 
     Args:
@@ -42,7 +42,7 @@ def block_order(grid: Sequence[int], batch: int, count: int, generator: torch.Ge
     volume = smallest + size * (largest - smallest)
     shape = torch.exp(stretch - stretch.mean(dim=2, keepdim=True))
     half = torch.minimum(shape * volume ** (1 / dims) / 2, sides / 2)
-    centre = half + place * (sides - 2 * half)
+    centre = place * (sides + half) - half / 2  # up to a quarter may lie outside: corners are hidden about as often
     distance = torch.zeros(batch, _BLOCKS, *[1] * dims, device=device)
     for axis, side in enumerate(grid):
         steps = torch.arange(side, device=device) + 0.5
