@@ -72,7 +72,6 @@ def find_labelled(
     if task == "detection":
         _add_coco(data, found)
     if task == "classification":
-        found.name_classes()
         labelled = [case for case in found.cases if case.class_name is not None]
         what = "class"
     else:
@@ -104,17 +103,11 @@ class _Found:
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     label_names: dict[int, str] | None = field(default_factory=dict)
-    from_folder: bool = False
 
     def raise_problems(self) -> None:
         """All of them at once."""
         if self.problems:
             raise InputError(joined(self.problems))
-
-    def name_classes(self) -> None:
-        """In a folder without a table, the outermost folder is the class."""
-        if self.from_folder:
-            self.cases = [replace(case, class_name=_outermost(case.name)) for case in self.cases]
 
     def add_names(self, names: dict[int, str]) -> None:
         """Names of label values of one more label map."""
@@ -132,11 +125,8 @@ def _found(data: Path, labels: Path | None, dims: Literal[2, 3] | None, *, boxes
         file, rows = table
         _add_rows(file, rows, found, boxes=boxes)
     elif data.is_dir() and not is_volume_path(data):
-        found.from_folder = True
         for each in folder_images(data, labels, found.problems, found.notes):
-            found.cases.append(
-                ImageCase(each.name, each.image, patient_in(each.name), each.split, label_map=each.label_map)
-            )
+            found.cases.append(ImageCase(each.name, each.image, each.patient, each.split, each.folder, each.label_map))
     elif is_volume_path(data):
         name = base_name(data)
         found.cases.append(ImageCase(name, data, patient_in(name)))
@@ -192,11 +182,6 @@ def _row_name(image: Path, folder: Path) -> str:
     """Path from the table, without the format and the folder "images"."""
     place = PurePosixPath(image.relative_to(folder).as_posix() if image.is_relative_to(folder) else image.name)
     return "/".join((*(part for part in place.parts[:-1] if part != "images"), base_name(place.name)))
-
-
-def _outermost(name: str) -> str | None:
-    parts = PurePosixPath(name).parts
-    return parts[0] if len(parts) > 1 else None
 
 
 def _require_unique(found: _Found) -> None:

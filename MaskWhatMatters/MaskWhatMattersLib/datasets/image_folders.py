@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from MaskWhatMattersLib.datasets.image_cases import Split
-from MaskWhatMattersLib.datasets.splits import SPLIT_WORDS
+from MaskWhatMattersLib.datasets.splits import SPLIT_WORDS, patient_in
 from MaskWhatMattersLib.errors import InputError
 from MaskWhatMattersLib.volumes import base_name, find_volume_paths
 from MaskWhatMattersLib.volumes.paths import suffix_of
@@ -27,22 +28,20 @@ class FolderImage:
     """One image of a folder.
 
     Attributes:
-        name: Path without format, and without the folders that say "images" or a split.
+        name: Path without format, without a folder "images", and without that of a split unless two names were equal.
         image: File, or DICOM folder.
+        patient: Whom the name names; the name itself where it names nobody.
+        folder: The outermost folder that it lies in, those of images and splits apart; None at the top.
         label_map: The label map that belongs to it by name; None where there is none.
         split: As a folder's name says.
     """
 
     name: str
     image: Path
-    label_map: Path | None
-    split: Split | None
-
-    @property
-    def folder_class(self) -> str | None:
-        """The folder that it lies in, the outermost one; None at the top."""
-        parts = PurePosixPath(self.name).parts
-        return parts[0] if len(parts) > 1 else None
+    patient: str
+    folder: str | None = None
+    label_map: Path | None = None
+    split: Split | None = None
 
 
 def folder_images(data: Path, labels: Path | None, problems: list[str], notes: list[str]) -> list[FolderImage]:
@@ -86,7 +85,24 @@ def folder_images(data: Path, labels: Path | None, problems: list[str], notes: l
             f"{len(skipped)} {'file is' if len(skipped) == 1 else 'files are'} no image and left out: "
             f"{', '.join(skipped[:3])}{', ...' if len(skipped) > 3 else ''}."
         )
-    return [FolderImage(_without_split(key), path, pairs.get(key), split) for key, (path, split) in images.items()]
+    often = Counter(_without_split(key) for key in images)
+    result = []
+    for key, (path, split) in images.items():
+        plain = _without_split(key)
+        name = plain if often[plain] == 1 else key
+        patient = patient_in(plain)
+        folders = PurePosixPath(plain).parts[:-1]
+        result.append(
+            FolderImage(
+                name=name,
+                image=path,
+                patient=name if patient == plain else patient,
+                folder=folders[0] if folders else None,
+                label_map=pairs.get(key),
+                split=split,
+            )
+        )
+    return result
 
 
 def split_in(word: str) -> Split | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -87,16 +88,16 @@ def box_label_map(picture: Path, boxes: Boxes) -> Volume:
     """
     width, height = picture_size(picture)
     array = np.zeros((1, 1, height, width), np.uint8)
-    by_size = sorted(range(len(boxes)), key=lambda index: -boxes[index][2] * boxes[index][3])
-    for index in by_size:
+    for index in sorted(range(len(boxes)), key=lambda index: -boxes[index][2] * boxes[index][3]):
         x, y, w, h = boxes[index]
-        left, top = (
-            max(0, round((centre - size / 2) * side)) for centre, size, side in ((x, w, width), (y, h, height))
-        )
-        right = min(width, max(left + 1, round((x + w / 2) * width)))
-        bottom = min(height, max(top + 1, round((y + h / 2) * height)))
-        array[0, 0, top:bottom, left:right] = index + 1
+        array[0, 0, _pixels(y, h, height), _pixels(x, w, width)] = index + 1
     return Volume(array, frontal_film_affine(), name=picture.stem, has_physical_scale=False)
+
+
+def _pixels(centre: float, size: float, length: int) -> slice:
+    """One side of a box in pixels, at least one of them; fractions of `length`."""
+    first = min(length - 1, max(0, math.floor((centre - size / 2) * length + 0.5)))
+    return slice(first, max(first + 1, math.floor((centre + size / 2) * length + 0.5)))
 
 
 def picture_size(picture: Path) -> tuple[int, int]:
