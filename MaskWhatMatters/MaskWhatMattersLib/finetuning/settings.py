@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import ValidationError
+
 from MaskWhatMattersLib.config_files import checked_settings, merged
 from MaskWhatMattersLib.errors import ModelFileError
 from MaskWhatMattersLib.finetuning.config import FinetuneConfig, TaskName
 from MaskWhatMattersLib.finetuning.presets import OF_ENCODER, preset
 from MaskWhatMattersLib.finetuning.transfer import StartEncoder, differences, read_encoder
+from MaskWhatMattersLib.networks.encoders import ENCODER_CONFIG
 from MaskWhatMattersLib.pretraining.presets import Preset
 
 
@@ -58,13 +61,22 @@ def finetune_settings(
         below.pop("encoder", None)  # fields of one kind of encoder say nothing about another
     values = merged(merged(below, given), {"task": task})
     _agree_on_size(values, given)
-    config = checked_settings(FinetuneConfig, values, source="finetuning settings")
-    if start is not None and (differing := list(differences(start.config, config.encoder))):
+    if start is not None:
+        _refuse_another_network(start, values["encoder"])
+    return checked_settings(FinetuneConfig, values, source="finetuning settings"), start
+
+
+def _refuse_another_network(start: StartEncoder, encoder: Mapping[str, Any]) -> None:
+    """Say what differs, where the settings ask for another encoder than that of the start model."""
+    try:
+        wanted = ENCODER_CONFIG.validate_python(encoder)
+    except ValidationError:
+        return  # the check of all settings tells
+    if differing := list(differences(start.config, wanted)):
         raise ModelFileError(
             f"The start model {start.card.name} is another network than the settings ask for: {'; '.join(differing)}. "
             "Leave these settings out, choose another start model, or start from scratch."
         )
-    return config, start
 
 
 def _brought_along(start: StartEncoder) -> dict[str, Any]:
