@@ -44,6 +44,18 @@ def probe_localizer(tmp_path_factory):
     available_localizers.cache_clear()
 
 
+@pytest.fixture(scope="session")
+def user_models(tmp_path_factory):
+    """An empty folder of the user's models, for this process and the workers that it starts."""
+    from MaskWhatMattersLib.models import default_user_folder
+
+    end_workers()  # one of other tests would look into the real folder
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+        yield default_user_folder()
+        end_workers()
+
+
 @pytest.fixture
 def scan(host):
     """A volume with oblique axes, shown in the slice views."""
