@@ -123,7 +123,10 @@ def prepare_images(
 
     result = _prepare_all(cases, preprocessing, progress, marks_of)
     without = sum(not bool((marks & IN_REGION).any()) for marks in result.marks if marks is not None)
-    return replace(result, notes=(*result.notes, *regions.notes(len(result), without)))
+    about_regions = regions.notes(len(result), without)
+    for note in about_regions:
+        progress.log(note)
+    return replace(result, notes=(*result.notes, *about_regions))
 
 
 def prepare_labelled(
