@@ -113,8 +113,9 @@ def _voxels_in_tokens(region: Tensor, grid: Sequence[int], patch: Sequence[int])
     """How many voxels of each token lie in the region, int32 [B, *grid]."""
     import torch
 
-    voxels = region.contiguous().view(torch.uint8).reshape(len(region), grid[0], patch[0], -1)
-    if patch[0] < 256 and voxels.shape[-1] % 8 == 0:  # eight voxels are added at a time, none can overflow: 8 x faster
+    voxels = region.bool().contiguous().view(torch.uint8).reshape(len(region), grid[0], patch[0], -1)
+    in_eights = voxels.shape[-1] % 8 == 0 and voxels.storage_offset() % 8 == 0
+    if in_eights and patch[0] < 256:  # eight voxels are added at a time and none can overflow: eight times as fast
         columns = voxels.view(torch.int64).sum(dim=2).view(torch.uint8)
     else:
         columns = voxels.sum(dim=2, dtype=torch.int32)

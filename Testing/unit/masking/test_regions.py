@@ -172,6 +172,8 @@ def test_a_view_of_a_region_gives_the_same_tokens_as_its_copy():
     region = torch.rand(2, 16, 8, 24) < 0.2
     turned = region.permute(0, 3, 2, 1)
     assert torch.equal(token_relevance(turned, (3, 2, 2)), token_relevance(turned.contiguous(), (3, 2, 2)))
+    inner = torch.rand(3 + 16 * 24).lt(0.2)[3:].view(1, 16, 24)
+    assert torch.equal(token_relevance(inner, (2, 3)), token_relevance(inner.clone(), (2, 3)))
 
 
 @pytest.mark.parametrize("grid", [(3, 3), (2, 3, 1)])
