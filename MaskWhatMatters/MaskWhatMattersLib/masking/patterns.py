@@ -19,8 +19,9 @@ _STRETCH = math.log(1 / 0.3)
 def block_order(grid: Sequence[int], batch: int, count: int, generator: torch.Generator) -> Tensor:
     """Order in which blocks of random place, size and shape cover an image (BEiT, arXiv:2106.08254, Algorithm 1).
 
-    Blocks are rectangles in 2D and boxes in 3D, of 16 tokens up to half of what is to be hidden; edges may cut them. They grow from their
-    centres one after the other, so that any number of tokens is hidden exactly: the last block is a smaller one.
+    Blocks are rectangles in 2D and boxes in 3D, of 16 tokens up to half of what is to be hidden; edges may cut them.
+    They grow from their centres one after the other, so that any number of tokens is hidden exactly: the last block is
+    a smaller one.
 
     Args:
         grid: Tokens along the spatial axes.
