@@ -22,15 +22,18 @@ class BalancedCrops:
         images: With label maps; the values are classes.
         size: Of a crop.
         device: Where images live and crops are made.
+        each_label: False where labels number objects: one box around all that is labelled in an image.
     """
 
-    def __init__(self, images: PreparedImages, size: Sequence[int], device: torch.device) -> None:
+    def __init__(
+        self, images: PreparedImages, size: Sequence[int], device: torch.device, *, each_label: bool = True
+    ) -> None:
         self._size = tuple(size)
         regions = [
             (index, label, box)
             for index, marks in enumerate(images.marks)
             if marks is not None
-            for label, box in label_boxes(marks, self._size).items()
+            for label, box in label_boxes(marks if each_label else (marks > 0).byte(), self._size).items()
         ]
         whole = images.device_scans(device)
         self._count = len(whole)
