@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from MaskWhatMattersLib.config_files import checked_settings, merged
-from MaskWhatMattersLib.errors import ModelFileError
+from MaskWhatMattersLib.errors import InputError, ModelFileError
 from MaskWhatMattersLib.finetuning.config import FinetuneConfig, TaskName
 from MaskWhatMattersLib.finetuning.presets import OF_ENCODER, preset
 from MaskWhatMattersLib.finetuning.transfer import StartEncoder, differences, read_encoder
@@ -49,10 +49,10 @@ def finetune_settings(
             f"The start model {start.card.name} is for {start.config.spatial_dims}D, and {dims}D is asked for. Leave "
             "that out, or choose another start model."
         )
-    dims = dims or encoder.get("spatial_dims") or (2 if encoder.get("kind") == "resnet" else None)
+    of_encoder = encoder.get("spatial_dims") or (2 if encoder.get("kind") == "resnet" else None)
     below: dict[str, Any] = {}
     if name is not None or not encoder:
-        below = preset(name or "fast", task, dims, encoder.get("kind"))
+        below = preset(name or "fast", task, dims or of_encoder, encoder.get("kind"))
     if start is not None:
         below = merged({field: value for field, value in below.items() if field not in OF_ENCODER}, brought)
     else:
@@ -63,7 +63,13 @@ def finetune_settings(
     _agree_on_size(values, given)
     if start is not None:
         _refuse_another_network(start, values["encoder"])
-    return checked_settings(FinetuneConfig, values, source="finetuning settings"), start
+    config = checked_settings(FinetuneConfig, values, source="finetuning settings")
+    if dims not in (None, config.encoder.spatial_dims):
+        raise InputError(
+            f"The encoder of the settings is for {config.encoder.spatial_dims}D, and {dims}D is asked for. Leave that "
+            "out, or choose other settings."
+        )
+    return config, start
 
 
 def _refuse_another_network(start: StartEncoder, encoder: Mapping[str, Any]) -> None:
