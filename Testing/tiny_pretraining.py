@@ -14,7 +14,7 @@ def tiny(method="mae", **changes):
         "method": method,
         "encoder": VIT | {"heads": 2} if method in ("mae", "simmim") else CONV | {"normalization": "batch"},
         "decoder": {"depth": 1, "width": 8, "heads": 2},
-        "preprocessing": {"spatial_dims": 2},
+        "preprocessing": {"spatial_dims": 2, "longest_side": 40},
         "size": [32, 32],
         "batch_size": 4,
         "steps": 4,

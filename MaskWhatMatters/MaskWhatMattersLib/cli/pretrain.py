@@ -141,6 +141,10 @@ def read_spec(given: dict[str, Any]) -> PretrainSpec:
         chosen = {field: values.pop(name) for name, field in fields.items() if name in values}
         if chosen:
             typed[table] = chosen
+    if "region" in typed:  # whoever says what matters wants masks that follow it, whatever the file says
+        typed["masking"] = {"kind": "relevance"} | typed.get("masking", {})
+    if "prompts" in typed.get("region", {}):
+        typed["region"] = {"source": "prompts"} | typed["region"]
     if config_file is None:
         values.setdefault("preset", "fast")
     spec = PretrainSpec(config=merged(config, typed), **values)
