@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from MaskWhatMattersLib.datasets.ahead import ahead
 from MaskWhatMattersLib.datasets.cases import joined, loaded, looks_like_ct
 from MaskWhatMattersLib.datasets.device_scans import DeviceScans
 from MaskWhatMattersLib.datasets.image_cases import ImageCase, ImageCases, Split
@@ -178,10 +180,9 @@ def _prepare_all(
     kinds: Counter[str] = Counter()
     blank = 0
     progress.stage("Preparing the images", len(wanted))
-    for case in wanted:
+    for case, answer in ahead(partial(_read, preprocessing=preprocessing), wanted):
         try:
-            image = loaded(case.image)
-            prepared = prepare_image(image, preprocessing)
+            image, prepared = answer()
             marks = marks_of(case, image, prepared)
         except InputError as error:
             problems.append(str(error) if case.name in str(error) else f"{case.name}: {error}")
@@ -201,6 +202,12 @@ def _prepare_all(
     for note in notes:
         progress.log(note)
     return PreparedImages(images, marks_of_all, names, sources, notes)
+
+
+def _read(case: ImageCase, preprocessing: ImagePreprocessing) -> tuple[Volume, Volume]:
+    """An image as stored, and prepared."""
+    image = loaded(case.image)
+    return image, prepare_image(image, preprocessing)
 
 
 class _Entry(NamedTuple):
