@@ -68,6 +68,7 @@ def test_it_is_a_sum_over_visible_neighbours():
     convolution = nn.Conv2d(1, 1, 3, padding=1)
     convolution.weight.data[0, 0], convolution.bias.data[0] = weights, bias
     found = sparse(nn.Sequential(convolution))(image[None, None], shown[None, None])[0, 0]
+    assert not found[~shown].any()
     for row, column in shown.nonzero().tolist():
         expected = bias.clone()
         for y in range(max(0, row - 1), min(4, row + 2)):
