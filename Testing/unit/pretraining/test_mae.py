@@ -150,6 +150,16 @@ def test_a_step_never_waits_for_the_device(settings):
     assert waits.found == []
 
 
+@pytest.mark.parametrize("settings", [{}, RELEVANCE, {"depth": 0}])
+def test_half_precision_gives_nearly_the_same_loss(settings):
+    config = tiny_config("mae", **settings)
+    mae, batch = tiny_mae(config), tiny_batch(config)
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = mae(batch).total
+    assert rough.dtype == torch.float32
+    torch.testing.assert_close(rough, mae(batch).total, rtol=0.02, atol=0)
+
+
 def test_a_convolutional_encoder_is_refused():
     config = tiny_config("mae").model_copy(update={"encoder": ResidualEncoderConfig()})
     with pytest.raises(ValueError, match="kind vit; found residual"):
