@@ -138,3 +138,16 @@ def test_a_file_of_another_process_may_appear_meanwhile(tmp_path):
     maps = RelevanceCache(tmp_path).get_or_compute(IMAGE, ["lung"], "builtin", "1", slowly)
     assert len(maps) == 1
     assert len(list(Path(tmp_path).glob("*/*"))) == 1
+
+
+def test_what_a_killed_process_left_is_neither_read_nor_kept(tmp_path):
+    wanted, _ = ask(RelevanceCache(tmp_path), ["lung"])
+    whole = next(tmp_path.glob("*/*.relevance"))
+    left = whole.with_name(".writing-abc.relevance")
+    whole.rename(left)
+    left.write_bytes(left.read_bytes()[:50])
+    found, asked = ask(RelevanceCache(tmp_path), ["lung"])
+    assert asked == ["lung"]
+    np.testing.assert_array_equal(found[0].volume.array, wanted[0].volume.array)
+    RelevanceCache(tmp_path).clear()
+    assert not left.exists()

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from MaskWhatMattersLib.errors import GeometryError, InputError
-from MaskWhatMattersLib.volumes import Volume, replace_not_finite, require_3d, require_finite, require_scalar
+from MaskWhatMattersLib.volumes import (
+    Volume,
+    replace_not_finite,
+    require_3d,
+    require_finite,
+    require_same_grid,
+    require_scalar,
+)
 from unit.volumes.grids import OBLIQUE, counted
 
 
@@ -50,3 +59,21 @@ def test_a_finite_volume_is_not_copied_by_replacing():
 def test_nan_cannot_replace_nan():
     with pytest.raises(InputError, match="finite number"):
         replace_not_finite(with_holes(), float("nan"))
+
+
+def test_a_label_map_on_the_voxels_of_its_image_passes():
+    image = counted()
+    affine = image.affine.copy()
+    affine[:3, 3] += 0.001
+    rounded = replace(image, affine=affine)
+    assert require_same_grid(rounded, image, "scan") is rounded
+
+
+def test_a_label_map_of_another_size_or_place_is_refused_by_name():
+    image = counted()
+    with pytest.raises(GeometryError, match=r"label map of scan .* found 7 x 5 x 4 voxels .* image of 6 x 5 x 4"):
+        require_same_grid(counted(width=7), image, "scan")
+    moved = image.affine.copy()
+    moved[0, 3] += 0.5
+    with pytest.raises(GeometryError, match=r"corners are up to 0\.50 mm apart"):
+        require_same_grid(replace(image, affine=moved), image, "scan")

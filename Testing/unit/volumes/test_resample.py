@@ -170,3 +170,10 @@ def test_a_direction_with_almost_zeros_does_not_push_everything_outside():
     other[:3, 3] = to_ras((11.5, 11.5, 11.5), affine)
     inside = resample_like(source, ramp((4, 4, 4), other), "linear", fill=float("nan"))
     assert np.isfinite(inside.array).all()
+
+
+def test_outside_the_nearest_voxel_may_be_repeated():
+    volume = counted(affine=np.eye(4))
+    wider = pad(volume, (2, 0, 1), (0, 3, 0))
+    found = resample_like(volume, wider, "nearest", fill=None).array
+    np.testing.assert_array_equal(found, np.pad(volume.array, ((0, 0), (1, 0), (0, 3), (2, 0)), mode="edge"))
