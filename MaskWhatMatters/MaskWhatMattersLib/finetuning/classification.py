@@ -80,7 +80,7 @@ class ClassificationTask:
         prepared = prepare_labelled(without_maps, config.preprocessing, progress)
         self._splits = {split: _Images(prepared.of(split), self.class_names, device) for split in _splits(cases)}
         dropout = config.head.dropout
-        self.network: nn.Module = Classifier(config.encoder, len(self.class_names), dropout).to(device)
+        self.network = Classifier(config.encoder, len(self.class_names), dropout).to(device)
 
     def batch(self, seed: int) -> ClassBatch:
         """Crops of images of the training split, all images equally likely."""

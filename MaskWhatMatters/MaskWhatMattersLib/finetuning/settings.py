@@ -49,7 +49,7 @@ def finetune_settings(
             f"The start model {start.card.name} is for {start.config.spatial_dims}D, and {dims}D is asked for. Leave "
             "that out, or choose another start model."
         )
-    of_encoder = encoder.get("spatial_dims") or (2 if encoder.get("kind") == "resnet" else None)
+    of_encoder: Literal[2, 3] | None = encoder.get("spatial_dims") or (2 if encoder.get("kind") == "resnet" else None)
     below: dict[str, Any] = {}
     if name is not None or not encoder:
         below = preset(name or "fast", task, dims or of_encoder, encoder.get("kind"))

@@ -30,15 +30,17 @@ class CardParts(NamedTuple):
 
 
 class Task(Protocol):
-    """Network, images and measures of one task; the loop knows no more than this.
+    """Network, images and measures of one task; the loop knows no more than this."""
 
-    Attributes:
-        metric: Of `evaluate`; the best value on the validation split selects the model; higher is better.
-        network: On the device of the images; has `encoder`. Everything that learns is in it.
-    """
+    @property
+    def metric(self) -> str:
+        """Name of the measure of `evaluate` whose best value on the validation split selects; higher is better."""
+        ...
 
-    metric: str
-    network: nn.Module
+    @property
+    def network(self) -> nn.Module:
+        """On the device of the images; has `encoder`. Everything that learns is in it."""
+        ...
 
     def batch(self, seed: int) -> Any:
         """The batch that belongs to a seed, a tuple of tensors on the device."""

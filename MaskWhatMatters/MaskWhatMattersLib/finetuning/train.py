@@ -38,6 +38,7 @@ from MaskWhatMattersLib.training.engine import (
     uncompiled,
 )
 from MaskWhatMattersLib.training.step_losses import Losses
+from MaskWhatMattersLib.training.throughput import Throughput
 
 _STAGES = {"head": "The encoder stands still; the head learns.", "all": "Encoder and head learn."}
 
@@ -169,6 +170,8 @@ def _train(
     if state["stage"]:
         set_stage(network, state["stage"])
     log = TrainingLog(folder, state["step"], tensorboard=config.tensorboard, active=fabric.is_global_zero)
+    meter = Throughput(fabric.device, processes=fabric.world_size)
+    tokens = math.prod(side // part for side, part in zip(config.size, config.encoder.patch_size, strict=True))
 
     def settle() -> None:
         """What follows a step: validation, a point of the curves, a checkpoint."""
@@ -179,6 +182,7 @@ def _train(
             state["point"] |= {f"val_{name}": value for name, value in scores.items()}
             set_stage(network, state["stage"])
             progress.stage("Finetuning", total=state["steps"] - state["step"])
+            meter.report()  # what follows is measured without the validation
         if state["point"]:
             log.write(state["step"], state["point"])
             progress.log(format_point(state["step"], **state["point"]))
@@ -202,7 +206,8 @@ def _train(
             seed_step(config.seed, fabric.global_rank, state["step"])
             losses = []
             for number in range(means.portions):
-                batch = task.batch(step_seed(config.seed, fabric.global_rank, state["step"], number))
+                with meter.loading():
+                    batch = task.batch(step_seed(config.seed, fabric.global_rank, state["step"], number))
                 losses.append(module(batch))
                 fabric.backward(losses[-1].total / means.portions)
             if config.clip:
@@ -210,8 +215,9 @@ def _train(
             optimizer.step()
             optimizer.zero_grad()
             state["step"] += 1
+            meter.step(samples=config.batch_size, tokens=config.batch_size * tokens)
             if due(state["step"], config.log_every) or state["step"] == state["steps"]:
-                state["point"] = _means(losses)
+                state["point"] = _means(losses) | meter.report()
             settle()
             progress.step()
         if cases.of("test") and not state["test"]:

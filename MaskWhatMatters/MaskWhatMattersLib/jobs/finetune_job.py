@@ -32,7 +32,9 @@ class FinetuneSpec(JobSpec):
     task: Literal["classification", "detection", "segmentation"] = "segmentation"
     data: Path | None = Field(None, description="Folder or manifest; None: an `ImageCases` is the job's data.")
     start_model: Path | str | None = Field(None, description="Model to start from, name or file; None: from scratch.")
-    preset: Literal["fast", "paper", "best"] | None = Field(None, description="Settings to start from.")
+    preset: Literal["fast", "paper", "best"] | None = Field(
+        None, description='Settings to start from; None: "fast", unless the config holds an encoder.'
+    )
     dims: Literal[2, 3] | None = Field(None, description="From scratch. 2: pictures and slices; 3: volumes.")
     validation: float = Field(0.2, ge=0, lt=1, description="Share of the patients for validation without given splits.")
     steps: int | None = Field(None, ge=1, description="Optimizer steps; those of the config when None.")
@@ -64,6 +66,7 @@ class FinetuneExportSpec(JobSpec):
     function: ClassVar[str] = "MaskWhatMattersLib.jobs.finetune_job:export"
 
     output: Path = Field(description="Folder of the run.")
+    send_back: bool = Field(False, description="Put the model into the result, for a worker on another computer.")
 
 
 def run(spec: FinetuneSpec, context: Progress, cases: ImageCases | None = None) -> RunResult:
@@ -114,7 +117,8 @@ def export(spec: FinetuneExportSpec, context: Progress) -> RunResult:
     from MaskWhatMattersLib.finetuning.trained_model import export_model
 
     context.stage("Making a model of the last checkpoint")
-    return export_model(spec.output)
+    result = export_model(spec.output)
+    return with_files(result) if spec.send_back else result
 
 
 def estimate(spec: FinetuneEstimateSpec, context: Progress) -> ResourceEstimate:
