@@ -41,8 +41,8 @@ class MaskingConfig(BaseModel):
         0.25,
         ge=0,
         le=1,
-        description="Covered share from which a token is relevant; a region that reaches it nowhere "
-        "takes every token that it touches.",
+        description="Covered share from which a token is relevant; so is every token that the region touches "
+        "where no neighbour reaches that share, so that small lesions stay.",
     )
 
     @model_validator(mode="after")

@@ -107,6 +107,11 @@ def test_volumes_are_masked_in_three_dimensions_unless_told_otherwise(masks, sca
     assert read_report(output)[0]["tokens"] <= 4
 
 
+def test_a_crop_holds_its_own_tokens(masks, pictures, output):
+    masks(pictures, "--prompt", "bright", "--size", 112, "--patch-size", "28,56")
+    assert [entry["tokens"] for entry in read_report(output)] == [8, 8]
+
+
 def test_pictures_and_volumes_can_be_mixed(masks, pictures, scans, output):
     assert masks(pictures, scans, "--prompt", "bright", "--patch-size", 4)[0] == 0
     assert len(read_report(output)) == 4

@@ -165,12 +165,13 @@ def test_the_area_rule_counts_voxels_for_any_token_size(grid, patch, share, dens
 def test_large_tokens_count_all_of_their_voxels():
     region = torch.ones(1, 600, 16, dtype=torch.bool)  # more voxels along an axis than a byte can count
     region[:, :300, :] = False
+    region[:, 299, 0] = True  # a touched token beside relevant ones
     assert _tokens(token_relevance(region, (2, 2), "area", 1.0)) == {(1, 0), (1, 1)}
 
 
 def test_a_view_of_a_region_gives_the_same_tokens_as_its_copy():
     region = torch.rand(2, 16, 8, 24) < 0.2
-    turned = region.permute(0, 3, 2, 1)
+    turned = region.permute(0, 3, 1, 2)
     assert torch.equal(token_relevance(turned, (3, 2, 2)), token_relevance(turned.contiguous(), (3, 2, 2)))
     inner = torch.rand(3 + 16 * 24).lt(0.2)[3:].view(1, 16, 24)
     assert torch.equal(token_relevance(inner, (2, 3)), token_relevance(inner.clone(), (2, 3)))
