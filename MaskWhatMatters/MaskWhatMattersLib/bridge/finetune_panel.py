@@ -103,7 +103,7 @@ class FinetunePanel:
     def close(self) -> None:
         """Stop everything before the panel is destroyed."""
         if self.run is not None:
-            self.run.cancel()
+            self.run.abandon()
             self.run = None
         self.set_parameters(None)
 

@@ -118,7 +118,7 @@ class FinetuneRun(TrainingRun):
         """A model of the last checkpoint."""
         from MaskWhatMattersLib.jobs.finetune_job import FinetuneExportSpec
 
-        return FinetuneExportSpec(output=self.worker_output)
+        return FinetuneExportSpec(output=self.worker_output, send_back=self.remote)
 
     def score(self, values: Mapping[str, float]) -> float | None:
         """The task's measure on validation, where it was taken and could be."""

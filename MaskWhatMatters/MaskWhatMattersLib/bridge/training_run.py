@@ -153,6 +153,11 @@ class TrainingRun:
         self._is_pausing = True
         self.cancel()
 
+    def abandon(self) -> None:
+        """As `cancel`, and tell nobody any more, as when the panel that listens is destroyed."""
+        self._on_event = self._on_tick = self._on_end = lambda _: None
+        self.cancel()
+
     def result(self) -> str:
         """Keep the application alive until the end and return the name of the model.
 
