@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-_MOST_THREADS = 8
-"""Reading more scans at once would take memory rather than time."""
+_MOST_THREADS = 4
+"""Each may hold a whole scan as floats, more than 1 GB of a whole-body CT."""
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -26,7 +26,7 @@ def ahead(
     Args:
         function: Called in other threads, once per item.
         items: What to call it with.
-        threads: How many; those that this process may use, up to 8, when None.
+        threads: How many; those that this process may use, up to 4, when None.
     """
     count = threads or min(_MOST_THREADS, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
     waiting: deque[tuple[Item, Future[Answer]]] = deque()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -178,7 +179,8 @@ def _prepare_all(
     entries: list[_Entry] = []
     problems: list[str] = []
     kinds: Counter[str] = Counter()
-    blank = 0
+    first_with: dict[bytes, ImageCase] = {}
+    again = blank = 0
     progress.stage("Preparing the images", len(wanted))
     for case, answer in ahead(partial(_read, preprocessing=preprocessing), wanted):
         try:
@@ -188,6 +190,13 @@ def _prepare_all(
             problems.append(str(error) if case.name in str(error) else f"{case.name}: {error}")
         else:
             kinds[_kind(image)] += 1
+            before = first_with.setdefault(_content(prepared), case)
+            if before.split != case.split:
+                problems.append(
+                    f"{before.name} ({before.split}) and {case.name} ({case.split}) hold the same voxels, so that the "
+                    "result would be judged on what it learned. Leave one of them out."
+                )
+            again += before is not case
             cut = list(_entries(case, prepared.array[0], None if marks is None else marks[0], preprocessing))
             kept = [entry for entry in cut if len(cut) == 1 or entry.image.min() < entry.image.max()]
             blank += len(cut) - len(kept)
@@ -198,7 +207,7 @@ def _prepare_all(
     if not entries:
         raise InputError("There is no image to learn from; found none. Choose a folder with images.")
     images, marks_of_all, names, sources = zip(*entries, strict=True)
-    notes = _notes(kinds, blank, images)
+    notes = _notes(kinds, blank, again, images)
     for note in notes:
         progress.log(note)
     return PreparedImages(images, marks_of_all, names, sources, notes)
@@ -240,7 +249,14 @@ def _kind(image: Volume) -> str:
     return "CT" if looks_like_ct(image) else image.modality or "MR or other"
 
 
-def _notes(kinds: Counter[str], blank: int, images: Sequence[Tensor]) -> tuple[str, ...]:
+def _content(prepared: Volume) -> bytes:
+    """The same for the same prepared voxels."""
+    digest = hashlib.blake2b(repr(prepared.spatial_shape).encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(prepared.array).data)
+    return digest.digest()
+
+
+def _notes(kinds: Counter[str], blank: int, again: int, images: Sequence[Tensor]) -> tuple[str, ...]:
     notes = []
     if len(kinds) > 1:
         listed = ", ".join(f"{count} x {kind}" for kind, count in kinds.most_common())
@@ -249,6 +265,8 @@ def _notes(kinds: Counter[str], blank: int, images: Sequence[Tensor]) -> tuple[s
     if len(sizes) > 1:
         smallest, largest = (" x ".join(map(str, shape)) for shape in (sizes[0], sizes[-1]))
         notes.append(f"The images differ in size, from {smallest} to {largest}; what a crop lacks is padded.")
+    if again:
+        notes.append(f"{again} images hold the same voxels as another one and count twice.")
     if blank:
         notes.append(f"{blank} slices without contrast are left out.")
     return tuple(notes)

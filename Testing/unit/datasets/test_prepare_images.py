@@ -156,6 +156,14 @@ def test_everything_that_cannot_be_used_is_named_at_once(tmp_path):
         assert any(name in line and what in line for line in lines)
 
 
+def test_the_same_voxels_in_two_splits_are_refused_and_twice_in_one_are_told():
+    cases = [case("a", noise()), case("b", noise()), case("c", noise(seed=1))]
+    assert prepare_labelled(cases, SPACE).notes == ("1 images hold the same voxels as another one and count twice.",)
+    cases[1] = replace(cases[1], split="test")
+    with pytest.raises(InputError, match=r"a \(train\) and b \(test\) hold the same voxels"):
+        prepare_labelled(cases, SPACE)
+
+
 def test_no_image_is_an_error():
     with pytest.raises(InputError, match="There is no image"):
         prepare_images([], SPACE)
