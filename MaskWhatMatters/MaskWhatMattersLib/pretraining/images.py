@@ -75,4 +75,4 @@ class PretrainImages:
 
     def _crops(self, indices: list[int], step: int, stream: int) -> Patches:
         seed = step_seed(self.config.seed, self._rank, step, stream)
-        return self.scans.patches(indices, self.config.size, self.config.augment, seed)
+        return self.scans.patches(indices, self.config.size, self.config.augment, seed, label_type=torch.uint8)
