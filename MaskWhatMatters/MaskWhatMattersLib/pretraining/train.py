@@ -96,6 +96,8 @@ def _train(config: PretrainConfig, images: PreparedImages, folder: Path, progres
         state["steps"] = _steps(config, fabric, module, batches, progress)
     log = TrainingLog(folder, state["step"], tensorboard=config.tensorboard, active=fabric.is_global_zero)
     meter = Throughput(fabric.device, processes=fabric.world_size)
+    few = next(portions(batches.batch(state["step"])[0], max(1, config.batch_size // 2)))
+    meter.count(lambda: fabric.backward(module(few).total), len(few[0]), (method,))
     progress.stage("Pretraining", total=state["steps"] - state["step"])
     try:
         while state["step"] < state["steps"]:

@@ -36,7 +36,7 @@ def estimate_resources(
             `step` must not call one.
         runs: Timed calls; the fastest counts.
     """
-    with _unchanged(modules, device), _PeakMemory(device) as memory:
+    with unchanged(modules, device), _PeakMemory(device) as memory:
         step()
         times = []
         for _ in range(runs):
@@ -145,7 +145,7 @@ class _PeakMemory:
 
 
 @contextmanager
-def _unchanged(modules: Sequence[nn.Module], device: torch.device) -> Iterator[None]:
+def unchanged(modules: Sequence[nn.Module], device: torch.device) -> Iterator[None]:
     """Put back weights, buffers and random numbers, and drop gradients."""
     kept = [{name: value.detach().clone() for name, value in module.state_dict().items()} for module in modules]
     with torch.random.fork_rng([device] if device.type == "cuda" else []):

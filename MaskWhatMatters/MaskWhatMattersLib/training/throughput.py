@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
+
+from MaskWhatMattersLib.training.fabric import uncompiled
+from MaskWhatMattersLib.training.resources import unchanged
 
 _BF16_PEAKS = {
     "GB200": 2500e12,
@@ -78,12 +82,21 @@ class Throughput:
         self._peak: float | None = None
         self._restart()
 
-    def count(self, step: Callable[[], object], samples: int) -> None:
+    def count(self, step: Callable[[], object], samples: int, modules: Sequence[nn.Module] = ()) -> None:
         """Run a step once, forward and backward but without the optimizer, to count its work.
 
-        Elementwise work does not count, and neither does what a compiled network does: run it uncompiled.
+        Elementwise work does not count.
+
+        Args:
+            step: What is counted.
+            samples: How many images it takes.
+            modules: Put back as they were and run uncompiled: what a compiled network does cannot be counted.
         """
-        self.flops_per_sample = count_flops(step) / samples
+        with ExitStack() as stack:
+            stack.enter_context(unchanged(modules, self.device))
+            for module in modules:
+                stack.enter_context(uncompiled(module))
+            self.flops_per_sample = count_flops(step) / samples
         if self.flops_per_sample:
             self._peak = peak_flops(self.device)
         self._restart()
