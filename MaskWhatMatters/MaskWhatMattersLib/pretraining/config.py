@@ -19,7 +19,7 @@ class _Part(BaseModel):
 
 
 class DecoderConfig(_Part):
-    """What turns features back into voxels during pretraining; thrown away afterwards."""
+    """What turns features back into voxels during pretraining; thrown away afterwards. SimMIM has one linear layer."""
 
     depth: int = Field(1, ge=0, le=16, description="Blocks of a MAE decoder; 0 is one linear layer.")
     width: int = Field(512, ge=4, description="Features of a token in a MAE decoder; deepest channels of a SparK one.")
