@@ -109,7 +109,7 @@ def run(given: dict[str, Any]) -> int:
         inputs=[spec.data] if spec.data is not None and spec.data.is_dir() else [],
         scores=_SCORES,
         report=_report,
-        summary=_summary,
+        summary=lambda result: _summary(result, spec.task),
     )
 
 
@@ -146,13 +146,17 @@ def _report(result: RunResult) -> dict[str, Any]:
     }
 
 
-def _summary(result: RunResult) -> str:
-    values = {name: value for name, value in result.metrics.items() if name != "loss"}
+def _summary(result: RunResult, task: str) -> str:
     splits: dict[str, dict[str, float]] = {"validation": {}, "test": {}}
-    for name, value in values.items():
-        splits["test" if name.startswith("test_") else "validation"][name.removeprefix("test_")] = value
+    for name, value in result.metrics.items():
+        if name != "loss":
+            splits["test" if name.startswith("test_") else "validation"][name.removeprefix("test_")] = value
     lines = [f"{result.path}: {result.steps} steps. Not for clinical use."]
     for split, scores in splits.items():
         if scores:
             lines.append(f"{split}: {', '.join(f'{name} {value:.4f}' for name, value in scores.items())}")
-    return "\n".join([*lines, *result.notes])
+    lines += result.notes
+    if task == "segmentation":
+        use = "whatmatters relevance SCAN --localizer finetuned --model"
+        lines.append(f"Use it: {use} {result.path} --prompt LABEL --output DIR")
+    return "\n".join(lines)

@@ -96,6 +96,10 @@ def run(spec: FinetuneSpec, context: Progress, cases: ImageCases | None = None) 
     for note in found.notes:
         context.log(note)
     context.log(split_words(found))
+    if start is None and config.schedule == "frozen":
+        context.log(
+            "There is no start model: the encoder stands still with random weights. Choose a model to start from."
+        )
     result = train_in_folder(
         spec.output,
         context,
@@ -150,11 +154,12 @@ def settings_of(spec: FinetuneSpec | FinetuneEstimateSpec) -> tuple[FinetuneConf
 
 def split_words(cases: ImageCases) -> str:
     """How many images and patients each split has, and what that means for the result, for the log."""
-    counts = [
-        f"{split} {len(cases.of(split))} images of {len({case.patient for case in cases.of(split)})} patients"
-        for split in ("train", "val", "test")
-        if cases.of(split)
-    ]
+    counts = []
+    for split in ("train", "val", "test"):
+        if images := len(cases.of(split)):
+            patients = len({case.patient for case in cases.of(split)})
+            of_whom = f"{patients} patient{'s' * (patients > 1)}"
+            counts.append(f"{split} {images} image{'s' * (images > 1)} of {of_whom}")
     selected = "" if cases.of("val") else " Without a validation split nothing is selected: the last step is kept."
     return f"Splits: {', '.join(counts)}.{selected}"
 

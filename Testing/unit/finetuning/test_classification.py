@@ -8,10 +8,14 @@ import torch
 
 from class_pictures import TINY, class_cases
 from finetuning_phantoms import train_few
+from host_waits import HostWaits
 from MaskWhatMattersLib.datasets.image_cases import ImageCase, ImageCases
 from MaskWhatMattersLib.errors import InputError
 from MaskWhatMattersLib.finetuning.classification import ClassificationTask
 from MaskWhatMattersLib.finetuning.config import FinetuneConfig
+from MaskWhatMattersLib.finetuning.optimizer import follow_phase, make_optimizer, set_stage
+from MaskWhatMattersLib.finetuning.schedules import Phase
+from MaskWhatMattersLib.finetuning.train import TaskStep
 from MaskWhatMattersLib.progress import SilentProgress
 from MaskWhatMattersLib.volumes import Volume
 
@@ -63,6 +67,22 @@ def test_the_loss_is_cross_entropy_of_smoothed_classes():
     assert losses.parts["batch_accuracy"].item() == pytest.approx(
         (logits.argmax(1) == batch.classes).float().mean().item()
     )
+
+
+@pytest.mark.parametrize("kind", ["residual", "vit"])
+def test_a_step_never_waits_for_the_device(kind):
+    vit = {"kind": "vit", "spatial_dims": 2, "image_size": [16, 16], "patch_size": [8, 8], "width": 8, "heads": 2}
+    task = task_of(class_cases(), encoder=TINY["encoder"] if kind == "residual" else {**vit, "depth": 1})
+    step, optimizer = TaskStep(task), make_optimizer(task._config, task.network)
+    batch = task.batch(0)
+    with HostWaits() as waits:
+        set_stage(task.network, "all")
+        follow_phase(optimizer, 0.1, Phase("all", 1.0))
+        step(batch).total.backward()
+        torch.nn.utils.clip_grad_norm_(task.network.parameters(), 1.0, error_if_nonfinite=False)
+        optimizer.step()
+        optimizer.zero_grad()
+    assert waits.found == []
 
 
 def test_slices_of_a_volume_are_judged_together():

@@ -67,6 +67,12 @@ def test_cases_of_the_scene_are_divided_by_patients(tmp_path):
     assert result.steps == 1
 
 
+def test_a_random_encoder_that_never_learns_is_told(tmp_path):
+    told = Told()
+    run(spec(tmp_path, config={**TINY, "schedule": "frozen"}, steps=1), told, class_cases())
+    assert any("stands still with random weights" in line for line in told.lines)
+
+
 def test_without_validation_it_says_so(tmp_path):
     told = Told()
     result = run(spec(tmp_path, validation=0, steps=1), told, undivided())
