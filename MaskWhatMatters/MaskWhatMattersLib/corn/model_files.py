@@ -1,4 +1,4 @@
-"""From a model file to a network that is ready, with everything that does not fit listed."""
+"""From the model file of a left atrium network to the network, with everything that does not fit listed."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from torch import nn
 
 from MaskWhatMattersLib.corn.preprocessing import ScanPreprocessing
-from MaskWhatMattersLib.errors import ModelFileError
-from MaskWhatMattersLib.models import ModelCard, load_into, read_model
+from MaskWhatMattersLib.models import ModelCard, networks
 
 C = TypeVar("C", bound=BaseModel)
 N = TypeVar("N", bound=nn.Module)
@@ -20,30 +19,9 @@ N = TypeVar("N", bound=nn.Module)
 def read_network(
     model: str | Path, architecture: str, config_type: type[C], network_type: Callable[[C], N]
 ) -> tuple[N, ScanPreprocessing, ModelCard]:
-    """The network of a model file on the CPU, how its scans are prepared, and its card.
-
-    Args:
-        model: A name that `find_model` knows, or a .safetensors file.
-        architecture: What the card must say.
-        config_type: Validates `card.config`.
-        network_type: Builds the network from that.
+    """As `models.networks.read_network`, for scans.
 
     Raises:
         ModelFileError: Not found, damaged, made for another network, or a card or weights that do not fit; lists what.
     """
-    weights, card = read_model(model, architecture=architecture)
-    try:
-        config = config_type.model_validate(card.config)
-        preprocessing = ScanPreprocessing.model_validate(card.preprocessing)
-    except ValidationError as error:
-        wrong = "; ".join(
-            f"{'.'.join(map(str, each['loc']))}: {each['msg']} (found {each['input']!r:.60})"
-            for each in error.errors(include_url=False)
-        )
-        raise ModelFileError(
-            f"The card of the model {model} does not describe a network that can be built: {wrong}. "
-            "Use a newer version of the extension if the model is newer, or another model."
-        ) from error
-    network = network_type(config)
-    load_into(network, weights, source=model)
-    return network, preprocessing, card
+    return networks.read_network(model, architecture, config_type, ScanPreprocessing, network_type)
