@@ -11,12 +11,10 @@ from typing import Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor, nn
 
 from MaskWhatMattersLib.datasets.image_grid import prepare_image
-from MaskWhatMattersLib.datasets.image_preprocessing import ImagePreprocessing
-from MaskWhatMattersLib.errors import ModelFileError
+from MaskWhatMattersLib.finetuning.card_preprocessing import CardPreprocessing, model_in
 from MaskWhatMattersLib.finetuning.result import FinetunedSegmentation as FinetunedSegmentation
 from MaskWhatMattersLib.finetuning.segmentation_network import (
     ARCHITECTURE,
@@ -24,20 +22,11 @@ from MaskWhatMattersLib.finetuning.segmentation_network import (
     make_segmentation_network,
 )
 from MaskWhatMattersLib.finetuning.windows import probabilities
-from MaskWhatMattersLib.models import ModelCard, load_into, read_model
+from MaskWhatMattersLib.models import ModelCard
+from MaskWhatMattersLib.models.networks import read_network
 from MaskWhatMattersLib.networks.devices import torch_device
 from MaskWhatMattersLib.progress import Progress, SilentProgress
-from MaskWhatMattersLib.training.runs import MODEL_FILE
 from MaskWhatMattersLib.volumes import Volume, pad, resample_like
-
-
-class CardPreprocessing(BaseModel):
-    """How images are prepared; `ModelCard.preprocessing` of a pretrained or finetuned model."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    image: ImagePreprocessing
-    size: tuple[int, ...]
 
 
 class FinetunedSegmenter:
@@ -72,21 +61,10 @@ class FinetunedSegmenter:
             InputError: No such device.
         """
         chosen = torch_device(device)
-        path = Path(model) / MODEL_FILE
-        weights, card = read_model(path if path.is_file() else model, architecture=ARCHITECTURE)
-        try:
-            config = SegmentationNetworkConfig.model_validate(card.config)
-            preprocessing = CardPreprocessing.model_validate(card.preprocessing)
-        except ValidationError as error:
-            wrong = "; ".join(
-                f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors(include_url=False)
-            )
-            raise ModelFileError(
-                f"The card of the model {model} does not describe a network that can be built: {wrong}. Use a newer "
-                "version of the extension if the model is newer, or another model."
-            ) from error
-        network = make_segmentation_network(config)
-        load_into(network, weights, source=model)
+        network, preprocessing, card = read_network(
+            model_in(model), ARCHITECTURE, SegmentationNetworkConfig, CardPreprocessing, make_segmentation_network
+        )
+        config = SegmentationNetworkConfig.model_validate(card.config)
         return cls(network, config, preprocessing, card, chosen)
 
     @property

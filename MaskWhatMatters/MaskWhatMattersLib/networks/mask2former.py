@@ -23,6 +23,7 @@ _LEVELS = 4
 _GROUPS = 32  # of the pixel decoder's normalization
 _HEADS = 8
 _MOST_POINTS = 12544  # as published
+_NAMES = {"loss_cross_entropy": "class_loss", "loss_mask": "mask_loss", "loss_dice": "dice_loss"}
 
 
 class QueryLogits(NamedTuple):
@@ -200,6 +201,6 @@ class SetLoss:
         with torch.autocast(total.device.type, enabled=False):
             for answer in answers:
                 found = self._criterion(answer.masks, answer.classes, masks, classes)
-                parts = {name.removeprefix("loss_"): loss.detach() for name, loss in found.items()}
+                parts = {_NAMES[name]: loss.detach() for name, loss in found.items()}
                 total = total + sum(self._weights[name] * loss for name, loss in found.items())
         return Losses(total, parts)

@@ -111,7 +111,7 @@ def test_a_batch_without_any_object_teaches_to_find_nothing():
     losses = task.loss(batch._replace(labels=torch.zeros_like(batch.labels)))
     losses.total.backward()
     assert torch.isfinite(losses.total)
-    assert losses.parts["mask"] == 0
+    assert losses.parts["mask_loss"] == 0
 
 
 def test_a_batch_depends_on_its_seed_alone():

@@ -54,7 +54,7 @@ def test_the_loss_is_small_for_the_right_answer_and_large_for_a_wrong_one():
     objects = ([mask], [torch.zeros(1, dtype=torch.long)])
     assert loss([right], *objects).total < 3  # points are drawn where the outline is unsure, at its border
     assert loss([wrong], *objects).total > 30
-    assert set(loss([right], *objects).parts) == {"cross_entropy", "mask", "dice"}
+    assert set(loss([right], *objects).parts) == {"class_loss", "mask_loss", "dice_loss"}
 
 
 def test_settings_that_cannot_work_are_refused():
