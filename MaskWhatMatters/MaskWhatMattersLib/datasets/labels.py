@@ -77,7 +77,7 @@ def read_label_map(case: ImageCase, image: Volume) -> Volume | None:
     highest = labels.max()
     if highest == UNKNOWN and not ((labels > 0) & (labels < UNKNOWN)).any():
         labels = (labels > 0).astype(np.uint8)
-    return label_map.with_array(labels)
+    return image.with_array(labels)  # the very grid, not one that differs by what a header rounds
 
 
 def box_label_map(picture: Path, boxes: Boxes) -> Volume:
@@ -169,8 +169,13 @@ def _mask(annotation: Mapping[str, Any], height: int, width: int) -> NDArray[np.
     if not outline:
         x, y, w, h = (float(value) for value in annotation["bbox"])
         outline = [[x, y, x + w, y, x + w, y + h, x, y + h]]
-    from pycocotools import mask as coco
-
+    try:
+        from pycocotools import mask as coco
+    except ImportError as error:
+        raise InputError(
+            "Reading COCO annotations needs the package pycocotools, which is not installed. Install it: pip install "
+            "pycocotools."
+        ) from error
     if isinstance(outline, Mapping):
         code = coco.frPyObjects(outline, height, width) if isinstance(outline["counts"], list) else outline
     else:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -86,6 +88,20 @@ def test_an_image_without_a_label_map_has_none():
 def test_a_label_map_on_another_grid_is_refused_by_name():
     with pytest.raises(GeometryError, match="label map of one does not lie on its image's grid"):
         read_label_map(drawn(1), counted(3, 4, 6))
+
+
+def test_a_label_map_takes_the_exact_place_of_its_image():
+    case, affine = drawn(0, 2), IMAGE.affine.copy()
+    affine[:3, 3] += 0.001
+    found = read_label_map(replace(case, label_map=replace(case.label_map, affine=affine)), IMAGE)
+    np.testing.assert_array_equal(found.affine, IMAGE.affine)
+    np.testing.assert_array_equal(found.array, case.label_map.array)
+
+
+def test_without_its_package_coco_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pycocotools", None)
+    with pytest.raises(InputError, match="pip install pycocotools"):
+        read_coco(write_coco(tmp_path, [{"bbox": [0, 0, 4, 4]}]))
 
 
 def test_labels_that_are_no_bytes_are_refused():
