@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import slicer
-from slicer.i18n import tr as _
 
 from MaskWhatMattersLib.bridge.adapt_cases import Pair, is_node, name_of, require_node
 from MaskWhatMattersLib.bridge.nodes import Node, volume_from_node, voxels_of
@@ -51,11 +50,8 @@ def classes_of(scene: Any, pair: Pair) -> dict[str, str]:
     if node.IsA("vtkMRMLSegmentationNode"):
         return {key: name for key, name in segment_names(node) if pair.segment in ("", key)}
     colors = _colors_of_segments(node)
-    return {
-        str(value): (colors.GetColorName(value) if colors is not None else "")
-        or str(_("label {value}").format(value=value))
-        for value in _values_of(node)
-    }
+    names = {value: colors.GetColorName(value) if colors is not None else "" for value in _values_of(node)}
+    return {str(value): name or f"label {value}" for value, name in names.items()}
 
 
 def class_names(scene: Any, pairs: Sequence[Pair]) -> list[str]:
@@ -71,18 +67,20 @@ def class_problems(scene: Any, pairs: Sequence[Pair]) -> list[str]:
     """Why the classes of these pairs cannot be learned, one sentence each; removed nodes are told of elsewhere."""
     marked = [{_key(name) for name in classes_of(scene, pair).values()} for pair in pairs]
     problems = [
-        str(_("{label} marks nothing. Draw a segment, or choose another one.")).format(label=name_of(scene, pair.label))
+        f"{name_of(scene, pair.label)} marks nothing. Draw a segment, or choose another one."
         for pair, keys in zip(pairs, marked, strict=True)
         if not keys and is_node(pair.label) and scene.GetNodeByID(pair.label) is not None
     ]
     names = class_names(scene, pairs)
     scans_of = Counter(key for keys in marked for key in keys)
     if len(names) > 1 and sum(map(bool, marked)) > 1 and max(scans_of.values()) == 1:
-        text = str(_("Each scan has labels of its own ({names}). Give one structure the same name in all scans."))
-        problems.append(text.format(names=", ".join(names[:4])))
+        problems.append(
+            f"Each scan has labels of its own ({', '.join(names[:4])}). Give one structure the same name in all scans."
+        )
     if len(names) > MOST_CLASSES:
-        text = str(_("There are {count} classes; at most {most} can be learned. Choose single segments."))
-        problems.append(text.format(count=len(names), most=MOST_CLASSES))
+        problems.append(
+            f"There are {len(names)} classes; at most {MOST_CLASSES} can be learned. Choose single segments."
+        )
     return problems
 
 
@@ -94,8 +92,8 @@ def incomplete_scans(scene: Any, pairs: Sequence[Pair]) -> list[str]:
         marked = {_key(name) for name in classes_of(scene, pair).values()}
         missing = [name for name in names if marked and _key(name) not in marked]
         if missing:
-            text = str(_("{scan} has no {names}; what is not marked counts as background."))
-            notes.append(text.format(scan=name_of(scene, pair.image), names=", ".join(missing)))
+            scan = name_of(scene, pair.image)
+            notes.append(f"{scan} has no {', '.join(missing)}; what is not marked counts as background.")
     return notes
 
 
@@ -142,8 +140,8 @@ def scene_case(scene: Any, pair: Pair, names: Sequence[str], name: str, split: S
     labels, overlap = labels_from_node(label_node, node, classes)
     note = ""
     if overlap > _OVERLAP_WORTH_A_NOTE:
-        text = str(_("Segments of {scan} overlap in {share:.1%} of the marked voxels: the later one has them."))
-        note = text.format(scan=name_of(scene, pair.image), share=overlap)
+        scan = name_of(scene, pair.image)
+        note = f"Segments of {scan} overlap in {overlap:.1%} of the marked voxels: the later one has them."
     patient = patient_of(scene, pair.image)
     patient = name if patient == pair.image else patient
     if folder is None:
