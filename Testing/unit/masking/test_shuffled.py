@@ -22,7 +22,7 @@ def _shuffled(region: torch.Tensor, seed: int = 0) -> torch.Tensor:
 
 
 def test_each_image_gets_a_region_of_another_one_of_the_same_size():
-    region = _boxes((0, 3, 0, 3), (5, 8, 5, 8), (0, 3, 5, 8))
+    region = _boxes((0, 1, 0, 8), (5, 7, 2, 6), (0, 8, 7, 8))
     moved = _shuffled(region)
     for image in range(3):
         sources = [other for other in range(3) if torch.equal(moved[image], region[other])]
