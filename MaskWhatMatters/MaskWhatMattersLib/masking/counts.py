@@ -9,6 +9,7 @@ from MaskWhatMattersLib.errors import InputError
 from MaskWhatMattersLib.masking.config import MaskingConfig
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 _Count = TypeVar("_Count", int, "Tensor")
@@ -91,6 +92,17 @@ def hidden_counts(config: MaskingConfig, relevant: Tensor, tokens: int) -> Hidde
     return HiddenCounts(inside.masked_fill(empty, 0), outside.masked_fill(empty, overall))
 
 
+@functools.lru_cache(maxsize=16)
+def counts_by_region(config: MaskingConfig, tokens: int, device: torch.device) -> HiddenCounts:
+    """`hidden_counts` of every size that a region can have, from 0 to all tokens, int64 [tokens + 1].
+
+    To look them up takes two operations of a step on the device, to work them out about forty.
+    """
+    import torch
+
+    return hidden_counts(config, torch.arange(tokens + 1, device=device), tokens)
+
+
 @functools.lru_cache(maxsize=64)
 def most_visible(config: MaskingConfig, tokens: int) -> int:
     """The largest number of visible tokens that an image can have, whatever its region.
@@ -106,7 +118,7 @@ def most_visible(config: MaskingConfig, tokens: int) -> int:
 
     if config.kind != "relevance" or config.equal_budget:
         return tokens - overall_count(config, tokens)
-    counts = hidden_counts(config, torch.arange(tokens + 1), tokens)
+    counts = counts_by_region(config, tokens, torch.device("cpu"))
     return tokens - int((counts.inside + counts.outside).min())
 
 

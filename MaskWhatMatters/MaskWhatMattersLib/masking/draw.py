@@ -10,7 +10,7 @@ from torch import Tensor
 
 from MaskWhatMattersLib.errors import InputError
 from MaskWhatMattersLib.masking.config import MaskingConfig
-from MaskWhatMattersLib.masking.counts import hidden_counts, most_visible, overall_count, same_count
+from MaskWhatMattersLib.masking.counts import counts_by_region, most_visible, overall_count, same_count
 from MaskWhatMattersLib.masking.patterns import block_order, grid_order
 from MaskWhatMattersLib.masking.regions import token_relevance
 from MaskWhatMattersLib.masking.shuffled import others_regions
@@ -75,12 +75,13 @@ def _guided(config: MaskingConfig, relevant: Tensor, generator: torch.Generator)
     """Different shares inside and outside of the region, uniformly at random in each, bool [B, N]."""
     tokens = relevant.shape[1]
     inside = relevant.sum(dim=1)
-    counts = hidden_counts(config, inside, tokens)
+    counts = counts_by_region(config, tokens, relevant.device)
+    first, then = counts.inside[inside, None], counts.outside[inside, None]
     scores = torch.rand(relevant.shape, generator=generator, device=relevant.device)
     order = torch.argsort(scores + 2.0 * ~relevant, dim=1)  # the region first, then the rest, each in random order
     place = torch.arange(tokens, device=relevant.device)
     start = inside[:, None]
-    taken = (place < counts.inside[:, None]) | ((place >= start) & (place < start + counts.outside[:, None]))
+    taken = (place < first) | ((place >= start) & (place < start + then))
     return torch.zeros_like(relevant).scatter_(1, order, taken)
 
 
