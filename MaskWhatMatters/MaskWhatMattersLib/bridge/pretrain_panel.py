@@ -244,12 +244,13 @@ class PretrainPanel:
             return
         self.job.end("cancelled" if run.state == "paused" else run.state, run.error)
         self.progress.show_end(run)
-        if run.state == "paused":
+        if run.can_go_on:
             self.paused.remember(run, self._call)
-            self.ui.logLineLabel.text = _("Paused after {steps} steps").format(steps=run.steps)
-        elif self.paused.name == run.name and run.state != "failed":
+        elif self.paused.name == run.name:
             self.paused.forget()
-        if run.model is not None and run.state != "paused":
+        if run.state == "paused":
+            self.ui.logLineLabel.text = _("Paused after {steps} steps").format(steps=run.steps)
+        if run.model is not None or run.can_go_on:
             self._made = run.name
             node.pretrainName = ""  # the next model needs another one
         self.refresh()

@@ -46,6 +46,7 @@ class TrainingRun:
         steps: Steps done, as far as is known.
         values: Last value of each name in the log's points.
         picture: Step and PNG of the last picture in the log; None without one.
+        can_go_on: Whether it ended with a checkpoint to go on from.
         notes: What the job's result tells the person, one sentence each.
         plots: The curves in the scene.
     """
@@ -82,6 +83,7 @@ class TrainingRun:
         self.model: Path | None = None
         self.values: dict[str, float] = {}
         self.picture: tuple[int, bytes] | None = None
+        self.can_go_on = False
         self.notes: tuple[str, ...] = ()
         self.plots, self.remote = plots, remote
         self._runner, self._sources = runner, list(sources)
@@ -263,8 +265,7 @@ class TrainingRun:
 
     def _keep(self, state: str) -> None:
         """End in a state with what there is: where the job was stopped hard, its last checkpoint becomes the model."""
-        is_there = (self.steps > 0 or self._resumed) if self.remote else (self.output / CHECKPOINT).is_file()
-        spec = self.keeping() if is_there and not (self.output / MODEL_FILE).is_file() else None
+        spec = self.keeping() if self._is_ahead_of_model() else None
         if spec is None:
             self._end(state)
             return
@@ -280,6 +281,15 @@ class TrainingRun:
         except JobError:  # Slicer is closing
             self._end(state)
 
+    def _is_ahead_of_model(self) -> bool:
+        """Whether there is a checkpoint that no model was made of yet."""
+        if self.remote:
+            return self.steps > 0 or self._resumed
+        file, checkpoint = self.output / MODEL_FILE, self.output / CHECKPOINT
+        if not (checkpoint.is_file() and file.is_file()):
+            return checkpoint.is_file()
+        return file.stat().st_mtime < checkpoint.stat().st_mtime
+
     def _take_kept(self, result: Any, state: str) -> None:
         self._take_result(result)
         self._end(state)
@@ -291,12 +301,13 @@ class TrainingRun:
             shutil.rmtree(self.folder, ignore_errors=True)
         file, checkpoint = self.output / MODEL_FILE, self.output / CHECKPOINT
         self.model = file if file.is_file() else None
-        can_go_on = checkpoint.is_file() or (self.remote and (self.steps > 0 or self._resumed))
-        if state == "cancelled" and self._is_pausing and can_go_on:
+        has_begun = checkpoint.is_file() or (self.remote and (self.steps > 0 or self._resumed))
+        if state == "cancelled" and self._is_pausing and has_begun:
             state = "paused"
         elif self.model is not None and state != "failed":
             checkpoint.unlink(missing_ok=True)  # it holds three times the model
-        if self.model is None and not can_go_on:
+        self.can_go_on = has_begun and state in ("paused", "failed")
+        if self.model is None and not has_begun:
             shutil.rmtree(self.output, ignore_errors=True)
             self.plots.remove()
         else:

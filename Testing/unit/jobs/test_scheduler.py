@@ -6,10 +6,8 @@ import os
 import shutil
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,46 +16,14 @@ import pytest
 from sample_jobs import Add, Count, Deaf, Fail
 
 import MaskWhatMattersLib
+from dask_cluster import dask_cluster
 from MaskWhatMattersLib.errors import InputError, JobCancelledError, JobError
 from MaskWhatMattersLib.jobs import SchedulerRunner
 from MaskWhatMattersLib.jobs.credentials import write_credentials
 from MaskWhatMattersLib.jobs.local_cluster import _worker_environment
-from MaskWhatMattersLib.jobs.processes import ChildProcess
 
 TIMEOUT_S = 30.0
 Wait = Callable[..., None]
-
-
-@contextmanager
-def dask_cluster(
-    folder: Path,
-    environment: dict[str, str],
-    *,
-    scheme: str = "tcp",
-    options: tuple[str, ...] = (),
-    worker: bool = True,
-) -> Iterator[str]:
-    """A scheduler and one worker with a nanny, started with Dask's own command line."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    address = f"{scheme}://127.0.0.1:{port}"
-    dask = [sys.executable, "-m", "dask"]
-    environment = environment | {"DASK_LOGGING__DISTRIBUTED": "error"}
-    host = ("--host", f"{scheme}://127.0.0.1")
-    commands = [
-        [*dask, "scheduler", *host, "--port", str(port), "--no-dashboard", "--dashboard-address", ":0", *options]
-    ]
-    if worker:
-        commands.append(
-            [*dask, "worker", address, *host, "--nworkers", "1", "--nthreads", "1", "--no-dashboard", *options]
-        )
-    processes = [ChildProcess(command, environment, folder) for command in commands]
-    try:
-        yield address
-    finally:
-        for process in reversed(processes):
-            process.kill()
 
 
 @pytest.fixture(scope="module")
