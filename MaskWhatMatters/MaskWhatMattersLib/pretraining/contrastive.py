@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, distributed
 from torch.nn import functional
@@ -32,9 +34,24 @@ def nt_xent(first: Tensor, second: Tensor, temperature: float) -> Tensor:
 
 
 def _of_all_processes(own: Tensor) -> tuple[Tensor, int]:
-    """Everyone's projections, through which gradients flow back to their process, and where the own ones begin."""
+    """Everyone's projections, and where the own ones begin."""
     if not (distributed.is_available() and distributed.is_initialized()):
         return own, 0
-    from torch.distributed.nn.functional import all_gather  # cannot be imported where torch has no processes
+    everyone: Tensor = _Gather.apply(own)  # type: ignore[no-untyped-call]
+    return everyone, distributed.get_rank() * len(own)
 
-    return torch.cat(all_gather(own)), distributed.get_rank() * len(own)
+
+class _Gather(torch.autograd.Function):
+    """Rows of all processes, through which gradients flow back; torch's own is on its way out (2.13)."""
+
+    @staticmethod
+    def forward(ctx: Any, own: Tensor) -> Tensor:
+        parts = [torch.empty_like(own) for _ in range(distributed.get_world_size())]
+        distributed.all_gather(parts, own.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        gradient = gradients[0].clone(memory_format=torch.contiguous_format)
+        distributed.all_reduce(gradient)
+        return gradient.chunk(distributed.get_world_size())[distributed.get_rank()]
