@@ -67,6 +67,8 @@ class FinetuneRun(TrainingRun):
         scans: FinetuneScans,
         output: Path,
         settings: dict[str, Any],
+        *,
+        start_files: Mapping[str, bytes] | None = None,
         **callbacks: Any,
     ) -> None:
         """Begin with the first scan and return.
@@ -77,9 +79,10 @@ class FinetuneRun(TrainingRun):
             scans: Checked already.
             output: Folder of the model on this computer.
             settings: What `FinetuneSpec` takes, beside task, scans and output.
+            start_files: Start model and card by file name, for a worker on another computer.
             callbacks: See `TrainingRun`; `remote`, too.
         """
-        self.task, self._scans, self._settings = task, scans, settings
+        self.task, self._scans, self._settings, self._start_files = task, scans, settings, start_files
         self.scores: dict[str, float] = {}
         self.test_scores: dict[str, float] = {}
         self._classes = class_names(slicer.mrmlScene, scans.pairs)
@@ -109,10 +112,9 @@ class FinetuneRun(TrainingRun):
             send_back=self.remote,
             **self._settings,
         )
-        if self._scans.folder is not None:
-            return spec, ()
         names = dict(enumerate(self._classes, start=1))
-        return spec, (ImageCases(tuple(self._cases), tuple(self._case_notes), names),)
+        cases = ImageCases(tuple(self._cases), tuple(self._case_notes), names)
+        return spec, (cases if self._scans.folder is None else None, self._start_files)
 
     def keeping(self) -> JobSpec | None:
         """A model of the last checkpoint."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from MaskWhatMattersLib.bridge.panel_parameters import PanelParameters
 
 SCENE, FOLDER = "scene", "folder"
 _MANIFEST = ".csv"
+_PICTURES = (".png", ".jpg", ".jpeg")
+_LOOKED_AT = 100
 
 
 class FinetuneScans(LabelledScans):
@@ -110,6 +113,7 @@ class FinetuneScans(LabelledScans):
         chosen = ask_folder(_("Folder of the labelled images"))
         if chosen is not None:
             self._parameters.store("finetuneFolder", str(chosen))
+            self._parameters.store("finetuneDims", _dims_of(chosen))
             self._show_problem("")
 
 
@@ -117,6 +121,12 @@ def fill_source_combo(combo: Any) -> None:
     """Offer where scans can come from."""
     for text, source in ((_("From the scene"), SCENE), (_("From a folder"), FOLDER)):
         combo.addItem(text, source)
+
+
+def _dims_of(folder: Path) -> int:
+    """2 for a folder whose first files are pictures, 3 for any other; only a few are looked at."""
+    suffixes = [path.suffix.lower() for path in islice(folder.rglob("*"), _LOOKED_AT)]
+    return 2 if any(suffix in _PICTURES for suffix in suffixes) else 3
 
 
 def _hint(task: str) -> str:

@@ -17,7 +17,7 @@ from MaskWhatMattersLib.bridge.jobs import estimate_runner, runner_for, training
 from MaskWhatMattersLib.bridge.new_models import new_model_folder
 from MaskWhatMattersLib.bridge.setup import missing_packages
 from MaskWhatMattersLib.bridge.training_estimate import EstimateRun
-from MaskWhatMattersLib.errors import InputError, JobError
+from MaskWhatMattersLib.errors import ConsentRequiredError, InputError, JobError, ModelFileError
 
 TASKS = ("segmentation", "classification", "detection")
 
@@ -86,7 +86,9 @@ def start_finetuning(
     }
     listening: dict[str, Any] = {key: callback for key, callback in (callbacks or {}).items() if callback is not None}
     runner = _scheduler(scheduler, consent, tls_files) if scheduler else training_runner()
-    return FinetuneRun(runner, task, scans, output, settings, remote=bool(scheduler), **listening)
+    files = _start_files(start_model) if scheduler else None
+    remote = bool(scheduler)
+    return FinetuneRun(runner, task, scans, output, settings, start_files=files, remote=remote, **listening)
 
 
 def start_estimate(
@@ -128,7 +130,7 @@ def start_estimate(
         config=config or {},
     )
     runner = _scheduler(scheduler, consent, tls_files) if scheduler else estimate_runner()
-    return EstimateRun(runner, spec, on_end)
+    return EstimateRun(runner, spec, on_end, data=(_start_files(start_model) if scheduler else None,))
 
 
 def model_folder(name: str, task: str, start_model: str | None = None) -> Path:
@@ -175,6 +177,20 @@ def _require_packages(task: str, scheduler: str) -> None:
             f"Packages are missing: {', '.join(missing)}.",
             hint="Open the module Mask What Matters, tab Finetune, and press the button in its first line.",
         )
+
+
+def _start_files(start_model: str | None) -> dict[str, bytes] | None:
+    """Model and card as they travel to another computer; None where only that one may have them."""
+    from MaskWhatMattersLib.models import find_model
+    from MaskWhatMattersLib.models.card import card_path
+
+    if not start_model:
+        return None
+    try:
+        path = find_model(start_model)
+        return {file.name: file.read_bytes() for file in (path, card_path(path))}
+    except (ModelFileError, ConsentRequiredError, OSError):
+        return None
 
 
 def _scheduler(scheduler: str, consent: bool, tls_files: tuple[str, str, str]) -> Any:

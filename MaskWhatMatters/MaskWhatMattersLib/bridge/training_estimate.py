@@ -24,8 +24,21 @@ class EstimateRun:
         error: Why there is none.
     """
 
-    def __init__(self, runner: Any, spec: Any, on_end: Callable[[EstimateRun], None] | None = None) -> None:
+    def __init__(
+        self,
+        runner: Any,
+        spec: Any,
+        on_end: Callable[[EstimateRun], None] | None = None,
+        *,
+        data: tuple[Any, ...] = (),
+    ) -> None:
         """Begin and return.
+
+        Args:
+            runner: Runs the job.
+            spec: The job.
+            on_end: Called with this run when it has ended.
+            data: Of the job.
 
         Raises:
             InputError: The address of the runner cannot be used.
@@ -36,7 +49,7 @@ class EstimateRun:
         self.error: Exception | None = None
         self._on_end = on_end
         self._monitor = JobMonitor(
-            runner.submit(spec),
+            runner.submit(spec, *data),
             on_finished=self._finish,
             on_failed=self._fail,
             on_cancelled=lambda: self._end("cancelled"),

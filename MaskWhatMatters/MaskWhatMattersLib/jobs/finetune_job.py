@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -69,7 +71,12 @@ class FinetuneExportSpec(JobSpec):
     send_back: bool = Field(False, description="Put the model into the result, for a worker on another computer.")
 
 
-def run(spec: FinetuneSpec, context: Progress, cases: ImageCases | None = None) -> RunResult:
+def run(
+    spec: FinetuneSpec,
+    context: Progress,
+    cases: ImageCases | None = None,
+    start_files: Mapping[str, bytes] | None = None,
+) -> RunResult:
     """Finetune, and make a model file of the weights that were best on the validation split.
 
     A cancel keeps the last step as a checkpoint and makes a model of it before the job ends; that and the folder of
@@ -81,6 +88,7 @@ def run(spec: FinetuneSpec, context: Progress, cases: ImageCases | None = None) 
         context: Receives stages, steps, a log line of `format_point` for every point of the curves, and what became
             of the start model's tensors.
         cases: Images of the Slicer scene, or files; those without a split are divided by patients.
+        start_files: Start model and card by file name, where the model lies on another computer than the worker.
 
     Raises:
         InputError: Images, labels, settings, start model or output folder cannot be used; problems of one kind all at
@@ -91,7 +99,7 @@ def run(spec: FinetuneSpec, context: Progress, cases: ImageCases | None = None) 
     from MaskWhatMattersLib.finetuning.train import train
     from MaskWhatMattersLib.finetuning.trained_model import begin_run, export_model
 
-    config, start = settings_of(spec)
+    config, start = settings_with(spec, start_files)
     found = with_label_fraction(_divided(spec, config, cases), config.label_fraction, config.seed)
     for note in found.notes:
         context.log(note)
@@ -125,8 +133,15 @@ def export(spec: FinetuneExportSpec, context: Progress) -> RunResult:
     return with_files(result) if spec.send_back else result
 
 
-def estimate(spec: FinetuneEstimateSpec, context: Progress) -> ResourceEstimate:
+def estimate(
+    spec: FinetuneEstimateSpec, context: Progress, start_files: Mapping[str, bytes] | None = None
+) -> ResourceEstimate:
     """What a finetuning with these settings would need, before any image is read.
+
+    Args:
+        spec: Settings.
+        context: Told of the stage.
+        start_files: See `run`.
 
     Raises:
         InputError: Settings, start model or device cannot be used.
@@ -134,7 +149,25 @@ def estimate(spec: FinetuneEstimateSpec, context: Progress) -> ResourceEstimate:
     from MaskWhatMattersLib.finetuning.estimate import estimate as measured
 
     context.stage("Measuring a step")
-    return measured(settings_of(spec)[0], spec.classes, spec.device)
+    return measured(settings_with(spec, start_files)[0], spec.classes, spec.device)
+
+
+def settings_with(
+    spec: FinetuneSpec | FinetuneEstimateSpec, start_files: Mapping[str, bytes] | None
+) -> tuple[FinetuneConfig, StartEncoder | None]:
+    """As `settings_of`, with a start model that was sent along.
+
+    Raises:
+        InputError: Settings that are not valid, or a start model that cannot be used.
+    """
+    if not start_files:
+        return settings_of(spec)
+    with TemporaryDirectory(prefix="whatmatters-", ignore_cleanup_errors=True) as name:
+        files = [Path(name) / Path(sent).name for sent in start_files]
+        for file, content in zip(files, start_files.values(), strict=True):
+            file.write_bytes(content)
+        model = next(file for file in files if file.suffix == ".safetensors")
+        return settings_of(spec.model_copy(update={"start_model": model}))
 
 
 def settings_of(spec: FinetuneSpec | FinetuneEstimateSpec) -> tuple[FinetuneConfig, StartEncoder | None]:

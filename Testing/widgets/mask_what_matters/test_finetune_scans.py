@@ -109,6 +109,15 @@ def test_from_scratch_a_folder_needs_to_be_told_what_its_images_are(tab, tmp_pat
     assert not tab.ui.dimsCombo.visible
 
 
+def test_folder_of_pictures_is_known_as_such(host, tab, tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "one.png").touch()
+    host.dialogs.answers.append(str(tmp_path))
+    tab.choose(tab.ui.taskCombo, "classification")
+    tab.ui.folderButton.click()
+    assert tab.ui.dimsCombo.currentText == "Pictures and slices (2D)"
+
+
 def test_start_models_are_those_that_fit_the_task(tab, user_models):
     save_tiny_encoder(user_models, "volumes")
     save_tiny_encoder(user_models, "pictures", spatial_dims=2)

@@ -224,21 +224,26 @@ def test_console_refuses_what_cannot_be_trained_with(host, user_models, tmp_path
         logic.finetune(tmp_path, minutes=0)
 
 
-def test_scheduler_gets_voxels_and_the_model_comes_back(host, tab, user_models, tmp_path, monkeypatch):
+def test_scheduler_gets_voxels_and_start_model_and_the_model_comes_back(host, tab, user_models, tmp_path, monkeypatch):
     from distributed import LocalCluster
 
+    start = save_tiny_encoder(tmp_path, "only-here")
     monkeypatch.chdir(tmp_path)  # the worker's runs lie below the folder that it was started in
     pairs = [(tab.node(f"Patient {seed}"), tab.node(f"Heart {seed}")) for seed in range(3)]
     with LocalCluster(n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
-        name = tab.widget.logic.finetune(
+        run = tab.widget.logic.finetune(
             pairs,
+            str(start),
+            wait=False,
             name="came-back",
-            config={**TINY, "steps": 4},
+            config={**RECIPE, "steps": 4},
             scheduler=cluster.scheduler_address,
             consent=True,
         )
-    assert (user_models / name / "model.safetensors").is_file()
-    assert (tmp_path / "whatmatters-runs" / name).is_dir()
+        start.unlink()  # the worker could not read it on another computer either
+        assert run.result() == "came-back"
+    assert (user_models / "came-back" / "model.safetensors").is_file()
+    assert (tmp_path / "whatmatters-runs" / "came-back").is_dir()
 
 
 def test_slicer_asks_for_a_finetuning_and_reads_its_result_without_torch():
