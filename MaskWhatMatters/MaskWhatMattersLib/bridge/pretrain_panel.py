@@ -126,7 +126,7 @@ class PretrainPanel:
     def close(self) -> None:
         """Stop everything before the panel is destroyed."""
         if self.run is not None:
-            self.run.cancel()
+            self.run.abandon()
             self.run = None
         self.leave()
         self.set_parameters(None)
