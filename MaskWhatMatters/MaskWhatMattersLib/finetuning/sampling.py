@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from scipy import ndimage
 from torch import Tensor
 
 from MaskWhatMattersLib.datasets.device_scans import DeviceScans, PatchAugmentConfig, Patches
+from MaskWhatMattersLib.datasets.labels import UNKNOWN
 from MaskWhatMattersLib.datasets.prepare_images import PreparedImages
 
 
@@ -18,8 +20,10 @@ class BalancedCrops:
     The published recipe takes as many crops centred inside as outside of the labels; here the second half comes from
     the bounding box of one label of one image, widened by half a crop, with all labels met equally often.
 
+    Where a crop is larger than its image, the labels say `UNKNOWN` beyond it: nobody has decided about nothing.
+
     Args:
-        images: With label maps; the values are classes.
+        images: With label maps from 0 to 254, and `UNKNOWN`.
         size: Of a crop.
         device: Where images live and crops are made.
         each_label: False where labels number objects: one box around all that is labelled in an image.
@@ -33,9 +37,13 @@ class BalancedCrops:
             (index, label, box)
             for index, marks in enumerate(images.marks)
             if marks is not None
-            for label, box in label_boxes(marks if each_label else (marks > 0).byte(), self._size).items()
+            for label, box in label_boxes(
+                marks if each_label else ((marks > 0) & (marks < UNKNOWN)).byte(), self._size
+            ).items()
         ]
-        whole = images.device_scans(device)
+        # Kept one higher, so that the zeros around an image can be told from its background.
+        shifted = (None if marks is None else _shifted(marks) for marks in images.marks)
+        whole = replace(images, marks=tuple(shifted)).device_scans(device)
         self._count = len(whole)
         # Views into the same memory; they are standardized by the whole image, not by themselves.
         views = [whole.scans[index][box] for index, _, box in regions]
@@ -52,7 +60,8 @@ class BalancedCrops:
         generator = torch.Generator().manual_seed(seed)
         crop_seed, first = _draw(2**62, generator), _draw(2, generator)
         indices = [self._place((first + number) % 2 == 1, generator) for number in range(count)]
-        return self._scans.patches(indices, self._size, augment, crop_seed)
+        images, labels = self._scans.patches(indices, self._size, augment, crop_seed)
+        return Patches(images, torch.where(labels == 0, UNKNOWN, labels - 1))
 
     def _place(self, is_labelled: bool, generator: torch.Generator) -> int:
         if not is_labelled or not self._places_of:
@@ -75,6 +84,10 @@ def label_boxes(marks: Tensor, size: Sequence[int]) -> dict[int, tuple[slice, ..
             sides = zip(box, size, marks.shape, strict=True)
             boxes[label] = tuple(_widened(part, wanted, length) for part, wanted, length in sides)
     return boxes
+
+
+def _shifted(marks: Tensor) -> Tensor:
+    return torch.where(marks == UNKNOWN, 0, marks + 1)
 
 
 def _part(marks: Tensor | None, box: tuple[slice, ...]) -> Tensor | None:

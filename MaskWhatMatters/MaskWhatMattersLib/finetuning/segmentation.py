@@ -36,8 +36,8 @@ _OVERLAP = 0.25  # of windows in validation; prediction takes more
 class SegmentationTask:
     """Network, images and measures of a segmentation; see `finetuning.tasks.Task`.
 
-    Classes are the values that the label maps hold. Voxels that nobody has decided about (255 beside other labels)
-    count nowhere.
+    Classes are the values that the label maps hold. Voxels that nobody has decided about (255 beside other labels, and
+    what a crop shows beyond its image) count nowhere.
 
     Attributes:
         metric: "dice", the mean over cases of the mean over their labels, never of the background.
