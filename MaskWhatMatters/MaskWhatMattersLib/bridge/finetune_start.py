@@ -22,8 +22,7 @@ from MaskWhatMattersLib.errors import ConsentRequiredError, InputError, JobError
 TASKS = ("segmentation", "classification", "detection")
 
 _PACKAGES = ("torch", "monai", "safetensors", "lightning_fabric")
-_LIVE = {"log_every": 2, "validate_every": 25, "save_every": 50}
-"""Steps between points of the curves and between checkpoints: someone watches, and one may take seconds."""
+_LIVE = {"log_every": 2}  # someone watches, and a step may take seconds; validations are those of the preset
 
 
 def required_packages(task: str) -> tuple[str, ...]:
