@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -141,6 +142,7 @@ def pretrain_settings(spec: PretrainSpec | PretrainEstimateSpec) -> PretrainConf
     Raises:
         InputError: Settings that are not valid; lists all.
     """
+    from MaskWhatMattersLib.masking.counts import most_visible
     from MaskWhatMattersLib.pretraining.config import PretrainConfig
     from MaskWhatMattersLib.pretraining.presets import preset
 
@@ -156,7 +158,10 @@ def pretrain_settings(spec: PretrainSpec | PretrainEstimateSpec) -> PretrainConf
         values = merged({"region": {"source": "prompts"}}, values)
     if values.get("region", {}).get("source", "none") != "none":
         values = merged({"masking": {"kind": "relevance"}}, values)
-    return checked_settings(PretrainConfig, values, source="pretraining settings")
+    config = checked_settings(PretrainConfig, values, source="pretraining settings")
+    if config.method != "simclr":
+        most_visible(config.masking, math.prod(config.grid))  # refuses a budget that cannot be met
+    return config
 
 
 def _cases_of(spec: PretrainSpec, preprocessing: ImagePreprocessing) -> ImageCases:

@@ -91,6 +91,8 @@ class PretrainConfig(_Part):
             raise ValueError(f"size must be whole tokens; found {self.size} with tokens of {self.encoder.patch_size}")
         if self.masking.kind == "relevance" and self.region.source == "none":
             raise ValueError("masking by relevance needs a region: give prompts, or take it from label maps")
+        if self.method == "simclr" and self.batch_size < 2:
+            raise ValueError("simclr compares images with each other; batch_size must be at least 2, found 1")
         if self.method == "mae" and self.decoder.depth and self.decoder.width % self.decoder.heads:
             raise ValueError(f"heads must divide the decoder's width; found {self.decoder.heads}, {self.decoder.width}")
         return self

@@ -176,6 +176,13 @@ def test_prompts_mean_masking_by_relevance(tmp_path: Path) -> None:
     assert (found.region.source, found.masking.kind) == ("prompts", "relevance")
 
 
+def test_a_budget_that_hides_nothing_is_refused_before_any_image_is_read(tmp_path: Path) -> None:
+    masking = {"kind": "relevance", "equal_budget": True, "ratio": 0.01}
+    config = tiny().model_dump(mode="json") | {"masking": masking, "region": {"source": "labels"}}
+    with pytest.raises(InputError, match="budget cannot be met"):
+        pretrain_settings(PretrainSpec(output=tmp_path, config=config))
+
+
 def test_wrong_settings_are_told_together(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"masking\.ratio.*batch_sise"):
         pretrain_settings(PretrainSpec(output=tmp_path, config={"masking": {"ratio": 3}, "batch_sise": 1}))

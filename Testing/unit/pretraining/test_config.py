@@ -41,6 +41,11 @@ def test_what_cannot_work_is_refused(change, message):
         PretrainConfig.model_validate(PLAIN | change)
 
 
+def test_simclr_needs_two_images():
+    with pytest.raises(ValidationError, match="at least 2"):
+        PretrainConfig.model_validate(preset("fast", "simclr", 2) | {"batch_size": 1})
+
+
 def test_conv_encoders_need_whole_tokens():
     with pytest.raises(ValidationError, match="whole tokens"):
         PretrainConfig.model_validate(preset("fast", "spark", 2) | {"size": [100, 128]})
