@@ -29,8 +29,9 @@ class MaskWhatMatters(ScriptedLoadableModule):
         self.parent.contributors = ["The MaskWhatMatters contributors"]
         self.parent.helpText = _(
             "Type what matters in a scan, for example <i>left lung</i> or <i>brain tumor</i>, and see where it is: as "
-            "a relevance map and as a segmentation. Everything is computed on this computer unless you choose a Dask "
-            "scheduler under Advanced. Not for clinical use."
+            "a relevance map and as a segmentation. Let a network learn from scans without labels, hiding more of what "
+            "matters, and finetune it on a few labelled ones. Everything is computed on this computer unless you "
+            "choose a Dask scheduler under Advanced. Not for clinical use."
         )
         self.parent.acknowledgementText = _(
             "The relevance network and its training data are described in the model card that comes with the weights."
@@ -616,7 +617,11 @@ class MaskWhatMattersTest(ScriptedLoadableModuleTest):
 
     def runTest(self):
         """Run every test in a fresh scene."""
-        for test in (self.test_region_becomes_overlay_and_segmentation, self.test_bad_volume_is_refused):
+        for test in (
+            self.test_region_becomes_overlay_and_segmentation,
+            self.test_bad_volume_is_refused,
+            self.test_pretraining_makes_a_model,
+        ):
             slicer.mrmlScene.Clear()
             try:
                 test()
@@ -651,6 +656,27 @@ class MaskWhatMattersTest(ScriptedLoadableModuleTest):
         with self.assertRaisesRegex(ValueError, "has no voxels"):
             MaskWhatMattersLogic().showRelevance(empty, "left lung", localizer="roi")
         self.assertEqual(slicer.mrmlScene.GetNumberOfNodes(), before)
+
+    def test_pretraining_makes_a_model(self):
+        """Two steps on a volume give an encoder that the list of models shows; it is removed again."""
+        from MaskWhatMattersLib.bridge.pretrain_settings import PACKAGES
+        from MaskWhatMattersLib.bridge.setup import missing_packages
+
+        missing = missing_packages(PACKAGES)
+        if missing:
+            self.skipTest(f"packages are not installed: {', '.join(missing)}")
+        from MaskWhatMattersLib.models import list_models, remove_model
+
+        self.delayDisplay("Learning from a volume")
+        volumeNode, _boxNode = self._volumeWithBox()
+        encoder = {"image_size": [16, 16, 16], "patch_size": [8, 8, 8], "width": 12, "depth": 1, "heads": 1}
+        config = {"encoder": encoder, "size": [16, 16, 16], "decoder": {"width": 8, "heads": 1}, "batch_size": 2}
+        name = MaskWhatMattersLogic().pretrain(volumeNode, config={**config, "steps": 2})
+        try:
+            self.assertIn(name, [model.name for model in list_models()])
+        finally:
+            remove_model(name)
+        self.delayDisplay("Learned")
 
     def _volumeWithBox(self):
         import numpy as np

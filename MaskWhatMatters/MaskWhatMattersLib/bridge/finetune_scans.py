@@ -113,7 +113,7 @@ class FinetuneScans(LabelledScans):
         chosen = ask_folder(_("Folder of the labelled images"))
         if chosen is not None:
             self._parameters.store("finetuneFolder", str(chosen))
-            self._parameters.store("finetuneDims", _dims_of(chosen))
+            self._parameters.store("finetuneDims", dims_of(chosen))
             self._show_problem("")
 
 
@@ -123,7 +123,7 @@ def fill_source_combo(combo: Any) -> None:
         combo.addItem(text, source)
 
 
-def _dims_of(folder: Path) -> int:
+def dims_of(folder: Path) -> int:
     """2 for a folder whose first files are pictures, 3 for any other; only a few are looked at."""
     suffixes = [path.suffix.lower() for path in islice(folder.rglob("*"), _LOOKED_AT)]
     return 2 if any(suffix in _PICTURES for suffix in suffixes) else 3

@@ -24,10 +24,12 @@ from MaskWhatMattersLib.bridge.pretrain_scans import PretrainScans
 from MaskWhatMattersLib.bridge.pretrain_settings import (
     ADVISED_RATIO,
     HIDES_NOTHING,
+    PACKAGES,
     console_settings,
     required_packages,
 )
 from MaskWhatMattersLib.bridge.pretrain_start import finish_paused, model_folder
+from MaskWhatMattersLib.bridge.setup import missing_packages
 from MaskWhatMattersLib.bridge.training_estimate import EstimateLine, EstimateRun
 from MaskWhatMattersLib.bridge.widgets import JobBar, SetupStrip, ask_user
 from MaskWhatMattersLib.errors import InputError, JobError
@@ -118,6 +120,8 @@ class PretrainPanel:
 
     def leave(self) -> None:
         """The tab or the module is left; a running pretraining goes on, previews and estimates do not."""
+        if not self._is_shown:
+            return
         self._is_shown = False
         self.estimate.stop()
         self.masking.preview.stop()
@@ -279,9 +283,9 @@ class PretrainPanel:
 
     def _follow(self, node: Any) -> None:
         """Let picture and estimate follow the settings, while somebody looks."""
-        lack = self._packages_problem() or self.masking.problem()
         if not self._is_shown:
             return
+        lack = self._packages_problem() or self.masking.problem()
         busy = str(_("The pretraining runs already")) if self.job.is_busy else ""
         scheduler = scheduler_of(node)
         if lack:
@@ -293,6 +297,8 @@ class PretrainPanel:
         image = self.scans.folder if self.scans.is_folder else slicer.mrmlScene.GetNodeByID(self._previewed())
         if node.pretrainMethod == HIDES_NOTHING:
             self.masking.preview.stop()
+        elif scheduler and missing_packages(PACKAGES):
+            self.masking.preview.stop(_("The picture is made on this computer, where packages are missing"))
         elif lack or image is None or (self.scans.is_folder and self._images_problem()):
             self.masking.preview.stop(lack or self._images_problem())
         else:

@@ -11,6 +11,7 @@ from slicer.i18n import tr as _
 
 from MaskWhatMattersLib.bridge.adapt_cases import store_unlabelled, stored_unlabelled
 from MaskWhatMattersLib.bridge.case_table import TickList
+from MaskWhatMattersLib.bridge.finetune_scans import dims_of
 from MaskWhatMattersLib.bridge.labelled_scans import ask_folder
 from MaskWhatMattersLib.bridge.panel_parameters import PanelParameters
 from MaskWhatMattersLib.bridge.scene_views import SCALAR_CLASSES, VOLUME_CLASSES, scalar_scans
@@ -105,3 +106,4 @@ class PretrainScans:
         folder = ask_folder(_("Folder of images"))
         if folder is not None:
             self._parameters.store("pretrainFolder", str(folder))
+            self._parameters.store("pretrainDims", dims_of(folder))

@@ -132,7 +132,8 @@ def _place(spec: MaskPreviewSpec, marks: NDArray[np.bool_]) -> tuple[int, int, i
     if spec.position is not None:
         index = round(spec.position * (len(marks) - 1))
     else:
-        index = int(by_slice.argmax()) if by_slice.any() else len(marks) // 2
+        largest = np.flatnonzero(by_slice == by_slice.max())  # many slices, where the region is a box
+        index = int(largest[len(largest) // 2])
     rows, columns = np.nonzero(marks[index])
     if not len(rows):
         return index, marks.shape[1] // 2, marks.shape[2] // 2
