@@ -167,11 +167,17 @@ def _train(
     load_checkpoint(fabric, state, folder)
     if not state["steps"]:
         state["steps"] = _steps(config, fabric, module, task, progress)
-    if state["stage"]:
-        set_stage(network, state["stage"])
     log = TrainingLog(folder, state["step"], tensorboard=config.tensorboard, active=fabric.is_global_zero)
     meter = Throughput(fabric.device, processes=fabric.world_size)
     tokens = math.prod(side // part for side, part in zip(config.size, config.encoder.patch_size, strict=True))
+
+    def enter(stage: str) -> None:
+        """Let the encoder learn or stand still from here on; the work of a step differs."""
+        state["stage"] = stage
+        set_stage(network, stage)
+        few = task.batch(config.seed)
+        meter.count(lambda: fabric.backward(module(few).total), portion.batch_size, (network,))
+        progress.log(_STAGES[stage])
 
     def settle() -> None:
         """What follows a step: validation, a point of the curves, a checkpoint."""
@@ -192,6 +198,8 @@ def _train(
 
     progress.stage("Finetuning", total=state["steps"] - state["step"])
     try:
+        if state["stage"] and state["step"] < state["steps"]:
+            enter(state["stage"])
         if state["settled"] < state["step"]:  # a cancel came in between
             settle()
         while state["step"] < state["steps"]:
@@ -199,9 +207,7 @@ def _train(
                 config.schedule, state["step"], total=state["steps"], warmup=config.warmup, floor=config.floor
             )
             if phase.stage != state["stage"]:
-                state["stage"] = phase.stage
-                set_stage(network, phase.stage)
-                progress.log(_STAGES[phase.stage])
+                enter(phase.stage)
             follow_phase(optimizer, config.learning_rate, phase)
             seed_step(config.seed, fabric.global_rank, state["step"])
             losses = []

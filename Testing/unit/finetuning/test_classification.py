@@ -102,6 +102,27 @@ def test_an_image_larger_than_a_crop_is_judged_as_a_whole():
     assert seen == [(4, 1, 16, 16)] * 4
 
 
+class ByBrightness(torch.nn.Module):
+    """The second class where a crop is brighter than its image."""
+
+    def forward(self, images):
+        brightness = images.flatten(1).mean(1)
+        return 100 * torch.stack([-brightness, brightness], dim=1)
+
+
+def test_all_windows_of_a_larger_image_have_the_same_say():
+    cases = []
+    for number, (class_name, split) in enumerate([("plain", "train"), ("striped", "train"), ("striped", "val")]):
+        array = np.full((1, 1, 24, 24), 200, np.float32)
+        array[..., :12, :12] = 0  # only the first of four windows is dark
+        array[..., 23, number] = 190  # no two images are the same
+        volume = Volume(array, np.diag([-1.0, -1.0, 1.0, 1.0]), has_physical_scale=False)
+        cases.append(ImageCase(str(number), volume, str(number), split, class_name))
+    task = task_of(ImageCases(tuple(cases)), preprocessing={"spatial_dims": 2, "longest_side": 24})
+    task.network = ByBrightness()
+    assert measured(task, "val")["accuracy"] == 1.0
+
+
 def test_an_encoder_with_three_channels_is_given_three():
     task = task_of(class_cases(), encoder={**TINY["encoder"], "in_channels": 3})
     assert task.batch(0).images.shape[1] == 3

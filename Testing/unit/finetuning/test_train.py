@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from class_pictures import TINY, class_cases
 from MaskWhatMattersLib.errors import InputError, JobCancelledError, ModelFileError
@@ -29,7 +30,7 @@ from MaskWhatMattersLib.training.points import parse_point
 
 SCRIPT = Path(__file__).with_name("finetuning_to_kill.py")
 TESTING = Path(__file__).parents[2]
-SPEED = {"samples_per_s", "tokens_per_s", "loader_wait"}
+SPEED = {"samples_per_s", "tokens_per_s", "loader_wait", "mfu"}
 ENVIRONMENT = {
     **os.environ,
     "PYTHONPATH": f"{TESTING.parent / 'MaskWhatMatters'}{os.pathsep}{TESTING}",
@@ -68,6 +69,12 @@ def settings(**fields):
     return FinetuneConfig.model_validate({"task": "classification", **TINY, **fields})
 
 
+def gradient_of(optimizer):
+    """All gradients in one row."""
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    return torch.cat([weight.grad.flatten() for weight in weights])
+
+
 def curves(folder):
     """Rows of the log without what depends on the computer's speed."""
     with (folder / "log.csv").open(newline="") as lines:
@@ -86,6 +93,7 @@ def test_points_come_with_validation_and_the_test_split_is_looked_at_once(tmp_pa
     assert sorted(points) == [1, 2, 3, 4, 5, 6]
     assert [step for step, values in points.items() if "val_auroc" in values] == [3, 6]
     assert all(values["samples_per_s"] > 0 and 0 < values["loader_wait"] < 1 for values in points.values())
+    assert all(0 < values["mfu"] < 1 for values in points.values())
     assert not any("test" in name for values in points.values() for name in values)
     assert told.stages.count("Classifying the images of the split test") == 1
     assert told.stages[-1] == "Classifying the images of the split test"
@@ -212,6 +220,24 @@ def test_too_little_memory_takes_batches_in_portions(tmp_path, monkeypatch):
     assert set(sizes[1:]) == {2}
     assert any("batches in 2 portions" in line for line in told.lines)
     assert stored(tmp_path)["config"]["batch_size"] == 4
+
+
+def test_portions_of_a_batch_give_the_gradients_of_the_whole(tmp_path, monkeypatch):
+    gradients, real_loss, real_batch = [], ClassificationTask.loss, ClassificationTask.batch
+    hook = register_optimizer_step_pre_hook(lambda optimizer, *_: gradients.append(gradient_of(optimizer)))
+
+    def loss(self, batch):
+        if len(batch.images) > 2:
+            raise torch.OutOfMemoryError
+        return real_loss(self, batch)
+
+    monkeypatch.setattr(ClassificationTask, "batch", lambda self, seed: real_batch(self, 0))
+    monkeypatch.setattr(ClassificationTask, "loss", loss)
+    for batch_size in (2, 4):  # the second one in two portions, which are the same images
+        config = settings(steps=1, batch_size=batch_size, clip=0)
+        train(config, class_cases(), tmp_path / str(batch_size), device="cpu")
+    hook.remove()
+    torch.testing.assert_close(gradients[0], gradients[1])
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a signal that kills at once")
