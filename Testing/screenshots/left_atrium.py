@@ -24,10 +24,12 @@ _SIZE = 620  # of the axial view, pixels; the other two are half of it
 _PANEL = 420
 
 
-def made_up_heart(seed: int = 8, shape: tuple[int, int, int] = (88, 150, 180)) -> np.ndarray:
+def made_up_heart(
+    seed: int = 8, shape: tuple[int, int, int] = (88, 150, 180), spacing_mm: float = _SPACING_MM
+) -> np.ndarray:
     """Lungs, spine, aorta, three chambers, and a left atrium with four veins, bent at random; int16 [D, H, W]."""
     random = np.random.default_rng(seed)
-    z, y, x = np.meshgrid(*[(np.arange(n) - (n - 1) / 2) * _SPACING_MM for n in shape], indexing="ij")
+    z, y, x = np.meshgrid(*[(np.arange(n) - (n - 1) / 2) * spacing_mm for n in shape], indexing="ij")
     coarse = (6, 8, 9)
     bend = [ndimage.zoom(random.standard_normal(coarse), np.divide(shape, coarse), order=3) for _ in range(3)]
     x, y, z = x + 2.2 * bend[0], y + 2.2 * bend[1], z + 2.2 * bend[2]

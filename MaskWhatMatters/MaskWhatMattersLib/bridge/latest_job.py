@@ -46,7 +46,7 @@ class LatestJob:
     def ask(self, request: Request) -> None:
         """Ask for a job; an earlier request that did not begin is forgotten."""
         self._waiting = request
-        if self._monitor is None and not self._timer.isActive():
+        if self._monitor is None and not self._timer.active:
             self._timer.start()
 
     def stop(self) -> None:
