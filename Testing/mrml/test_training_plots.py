@@ -82,6 +82,13 @@ def test_trainings_of_different_titles_have_charts_of_their_own(scene, plots):
     np.testing.assert_allclose(curve(plots, 0), [[1, 1.0]])
 
 
+def test_curve_that_the_next_training_has_not_goes(scene, plots):
+    plots.add(1, loss=1.0, score=0.5)
+    TrainingPlots(scene, score="Validation accuracy").add(1, loss=1.0)
+    assert "Validation Dice" not in names(scene)
+    assert "Validation accuracy" in names(scene)
+
+
 def test_removing_takes_only_our_nodes(scene, plots):
     scene.AddNewNodeByClass("vtkMRMLTableNode", "measurements of the user")
     plots.add(1, loss=1.0)

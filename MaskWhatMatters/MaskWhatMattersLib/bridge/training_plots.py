@@ -85,6 +85,7 @@ class TrainingPlots:
             series.SetXColumnName(STEP)
             series.SetYColumnName(name)
             series.SetAndObserveTableNodeID(self._tables[name].GetID())
+        self._remove_others()
         self.chart = self._node("vtkMRMLPlotChartNode", self._title)
         self.chart.RemoveAllPlotSeriesNodeIDs()
         for name in self._names:
@@ -92,6 +93,14 @@ class TrainingPlots:
         self.chart.SetTitle(self._title)
         self.chart.SetXAxisTitle(STEP)
         self.chart.SetYAxisTitleVisibility(False)
+
+    def _remove_others(self) -> None:
+        """Take out curves of an earlier training of this title that this one has not, such as another score."""
+        names = [self._title, *self._names, *(f"{name} (table)" for name in self._names)]
+        ours = {f"{self._title}: {name}" for name in names}
+        for node in self._nodes():
+            if node.GetAttribute(_KIND) not in ours:
+                self._scene.RemoveNode(node)
 
     def _node(self, class_name: str, name: str) -> Node:
         """Our node of a class and name in the scene, made where there is none."""
