@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -28,6 +29,9 @@ from MaskWhatMattersLib.networks.devices import torch_device
 from MaskWhatMattersLib.networks.mask2former import Mask2FormerNetwork
 from MaskWhatMattersLib.progress import Progress, SilentProgress
 from MaskWhatMattersLib.volumes import Volume
+
+_LEAST_SCORE = 0.05
+"""Objects that are less sure have no part in a relevance."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +64,33 @@ class FinetunedDetector:
         )
         return cls(network.to(chosen).eval(), preprocessing, card, chosen)
 
+    @property
+    def name(self) -> str:
+        """Name and version of the model."""
+        return f"{self.card.name} {self.card.version}"
+
+    @property
+    def values(self) -> tuple[int, ...]:
+        """What `each_class` tells apart: there is one kind of object."""
+        return (1,)
+
+    @property
+    def names(self) -> dict[int, str]:
+        """What an object is."""
+        return {1: self.card.labels[0].name if self.card.labels else "object"}
+
+    def each_class(self, volume: Volume, progress: Progress | None = None) -> Iterator[NDArray[np.float32]]:
+        """For each voxel of the image, [D, H, W], the score of the object that it belongs to; 0 outside of all.
+
+        Raises:
+            InputError: The image cannot be used; the message says why.
+        """
+        found = self.detect(volume, min_score=_LEAST_SCORE, progress=progress)
+        scores = np.zeros(len(found.objects) + 1, np.float32)
+        for each in found.objects:
+            scores[each.label] = each.score
+        yield scores[found.label_map.array[0]]
+
     @torch.inference_mode()
     def detect(self, volume: Volume, *, min_score: float = 0.5, progress: Progress | None = None) -> FinetunedDetection:
         """Find objects; a thing that goes through several slices of a volume is one object in each.
@@ -88,8 +119,8 @@ class FinetunedDetector:
         return FinetunedDetection(
             label_map=back_to_source(prepared.with_array(labels[None]), volume),
             objects=tuple(objects),
-            name=self.card.labels[0].name if self.card.labels else "object",
-            model=f"{self.card.name} {self.card.version}",
+            name=self.names[1],
+            model=self.name,
             seconds=time.perf_counter() - started,
             research_only=self.card.research_only,
         )

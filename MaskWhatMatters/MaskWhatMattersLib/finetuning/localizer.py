@@ -1,4 +1,4 @@
-"""A finetuned segmentation model as a localizer: the prompts are the names of its labels."""
+"""A finetuned segmentation or detection model as a localizer: the prompts are the names of its labels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from MaskWhatMattersLib.errors import InputError, UnknownConceptError
+from MaskWhatMattersLib.finetuning.card_preprocessing import model_in
+from MaskWhatMattersLib.finetuning.detect import FinetunedDetector
+from MaskWhatMattersLib.finetuning.detection_network import ARCHITECTURE as DETECTION
 from MaskWhatMattersLib.finetuning.predict import FinetunedSegmenter
+from MaskWhatMattersLib.models import find_model, read_card
 from MaskWhatMattersLib.progress import Progress, SilentProgress
 from MaskWhatMattersLib.relevance.concepts import checked_prompt, load_concepts, understand
 from MaskWhatMattersLib.relevance.relevance_map import RelevanceMap
@@ -22,20 +26,20 @@ _THRESHOLD = 0.5
 
 
 class FinetunedLocalizer:
-    """Answers prompts with what a segmentation model of yours says about its labels.
+    """Answers prompts with what a segmentation or detection model of yours says about its labels.
 
     A prompt names a label by its name, or by any words for the same concept; "lungs" names both halves where the model
     tells them apart.
 
     Args:
-        model: Name, file or training folder of a finetuned segmentation model.
+        model: Name, file or training folder of a finetuned segmentation or detection model.
         device: "auto", "cpu", "cuda", "cuda:1".
         consent: Taken for the sake of a common signature; nothing is downloaded.
         progress: The same.
 
     Raises:
         InputError: No model given, or no such device.
-        ModelFileError: Not found, damaged, or no segmentation model.
+        ModelFileError: Not found, damaged, or a model of another kind.
     """
 
     name = "finetuned"
@@ -52,13 +56,17 @@ class FinetunedLocalizer:
                 'The localizer "finetuned" needs a model and got none. Give the model.safetensors, or its folder, that '
                 "a finetuning with the task segmentation made."
             )
-        self._segmenter = FinetunedSegmenter.load(model, device)
-        self.model_version = self._segmenter.name
+        self._model: FinetunedSegmenter | FinetunedDetector
+        if read_card(find_model(model_in(model))).architecture == DETECTION:
+            self._model = FinetunedDetector.load(model, device)
+        else:
+            self._model = FinetunedSegmenter.load(model, device)
+        self.model_version = self._model.name
 
     @property
     def prompts(self) -> tuple[str, ...]:
         """What can be asked for: the names of the labels, each once."""
-        return tuple(dict.fromkeys(self._segmenter.names.values()))
+        return tuple(dict.fromkeys(self._model.names.values()))
 
     def localize(
         self,
@@ -84,8 +92,7 @@ class FinetunedLocalizer:
         started = time.perf_counter()
         wanted = self._labels_of(prompts)
         relevance = np.zeros((len(wanted), *volume.spatial_shape), np.float32)
-        values = self._segmenter.config.values
-        for value, probability in zip(values, self._segmenter.each_class(volume, progress), strict=True):
+        for value, probability in zip(self._model.values, self._model.each_class(volume, progress), strict=True):
             for number, labels in enumerate(wanted):
                 if value in labels:
                     relevance[number] += probability
@@ -98,11 +105,11 @@ class FinetunedLocalizer:
     def _answer(
         self, volume: Volume, prompt: str, relevance: NDArray[np.float32], labels: Sequence[int], seconds: float
     ) -> RelevanceMap:
-        names = self._segmenter.names
+        names = self._model.names
         asked = " and ".join(f'"{name}"' for name in dict.fromkeys(names[label] for label in labels))
         best = float(relevance.max())
         is_found = best >= _THRESHOLD
-        message = f"{asked} found by your model {self._segmenter.card.name}."
+        message = f"{asked} found by your model {self._model.card.name}."
         if not is_found:
             message = f"{asked} is not in this image: the highest probability is {best:.2f}."
         return RelevanceMap(
@@ -125,7 +132,7 @@ class FinetunedLocalizer:
             InputError: A prompt is empty or too long.
             UnknownConceptError: Prompts name no label.
         """
-        wanted = [labels_named(prompt, self._segmenter.names) for prompt in prompts]
+        wanted = [labels_named(prompt, self._model.names) for prompt in prompts]
         unknown = [prompt for prompt, labels in zip(prompts, wanted, strict=True) if not labels]
         if unknown:
             known = {plain(name): name for name in self.prompts}
@@ -134,7 +141,7 @@ class FinetunedLocalizer:
             asked = ", ".join(f'"{prompt[:60]}"' for prompt in unknown)
             names = ", ".join(f'"{name}"' for name in self.prompts)
             raise UnknownConceptError(
-                f"The model {self._segmenter.card.name} has no label {asked}. Did you mean "
+                f"The model {self._model.card.name} has no label {asked}. Did you mean "
                 f"{' or '.join(suggestions)}? It knows {names}.",
                 suggestions,
             )

@@ -73,6 +73,11 @@ class FinetunedSegmenter:
         return f"{self.card.name} {self.card.version}"
 
     @property
+    def values(self) -> tuple[int, ...]:
+        """Values in the label map, in the order of `each_class`; the background first."""
+        return self.config.values
+
+    @property
     def names(self) -> dict[int, str]:
         """What the values in the label map mean."""
         known = {label.value: label.name for label in self.card.labels}

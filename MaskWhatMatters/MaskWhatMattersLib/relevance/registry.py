@@ -100,7 +100,7 @@ _OWN = (
     LocalizerInfo(
         name="finetuned",
         title="Finetuned by you",
-        description="A segmentation model from the tab Finetune; the prompts are the names of its labels.",
+        description="A segmentation or detection model from the tab Finetune; prompts are the names of its labels.",
         licence="That of your data and of the start model",
         factory="MaskWhatMattersLib.finetuning.localizer:FinetunedLocalizer",
         needs_model=True,

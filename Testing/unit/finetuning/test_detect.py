@@ -10,6 +10,7 @@ from MaskWhatMattersLib.evaluation.overlap import dice
 from MaskWhatMattersLib.finetuning.config import HeadConfig
 from MaskWhatMattersLib.finetuning.detect import FinetunedDetector
 from MaskWhatMattersLib.finetuning.detection import DetectionTask
+from MaskWhatMattersLib.finetuning.localizer import FinetunedLocalizer
 from MaskWhatMattersLib.finetuning.predict import FinetunedSegmenter
 from MaskWhatMattersLib.networks.encoders import ResidualEncoderConfig
 from MaskWhatMattersLib.progress import SilentProgress
@@ -54,6 +55,14 @@ def test_a_high_score_leaves_unsure_objects_out(model):
 def test_a_score_beyond_reason_is_refused(model):
     with pytest.raises(InputError, match=r"above 0 and at most at 1; found 0"):
         FinetunedDetector.load(model, "cpu").detect(square_picture(11)[0], min_score=0)
+
+
+def test_a_detector_answers_prompts_with_the_scores_of_its_objects(model):
+    image, truth = square_picture(11)
+    found = FinetunedLocalizer(model, "cpu").localize(image, ["object"])[0]
+    assert found.verdict == "found"
+    assert found.score == pytest.approx(FinetunedDetector.load(model, "cpu").detect(image).objects[0].score)
+    assert dice(found.mask().array, truth.array) > 0.7
 
 
 def test_a_detector_is_no_segmenter(model):

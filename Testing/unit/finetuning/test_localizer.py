@@ -48,7 +48,7 @@ def test_the_relevance_job_takes_it_like_any_localizer(model):
 def test_what_is_not_there_is_absent_with_no_relevance(model):
     localizer = FinetunedLocalizer(model, "cpu")
     with torch.no_grad():
-        localizer._segmenter.network.head.conv.conv.bias.copy_(torch.tensor([50.0, -50.0]))
+        localizer._model.network.head.conv.conv.bias.copy_(torch.tensor([50.0, -50.0]))
     (found,) = localizer.localize(square_picture(11)[0], ["bright square"])
     assert found.verdict == "absent"
     assert not found.volume.array.any()
@@ -96,6 +96,6 @@ def test_a_model_that_is_not_there_is_refused(tmp_path):
 
 def test_labels_of_one_name_are_one_thing(model):
     localizer = FinetunedLocalizer(model, "cpu")
-    localizer._segmenter.card = localizer._segmenter.card.model_copy(update={"labels": ()})
+    localizer._model.card = localizer._model.card.model_copy(update={"labels": ()})
     assert localizer.prompts == ("label 1",)
     np.testing.assert_array_equal(labels_named("a", {1: "a", 2: "b", 3: "a"}), [1, 3])
