@@ -292,6 +292,8 @@ Look at {sheet}
 What to try next:
   {shown} relevance {os.path.relpath(lines[0].case.image)} --prompt hippocampus --output output/mine
   {shown} relevance YOUR_FOLDER --prompt "left lung" --output output/mine
+  {shown} masks {os.path.relpath(lines[0].case.image)} --prompt hippocampus --output output/masks
+  {shown} pretrain --data YOUR_FOLDER --prompt liver --output output/encoder
   {shown} corn segment YOUR_HEART_SCANS --output output/atria
   {shown} check-setup
   In Slicer: add the folders MaskWhatMatters and CornSegmentation to the module paths and open one of the modules.
