@@ -25,7 +25,7 @@ from MaskWhatMattersLib.bridge.panel_parameters import PanelParameters
 from MaskWhatMattersLib.bridge.prompt_history import PromptHistory
 from MaskWhatMattersLib.bridge.regions import REGION_CLASSES, segment_names
 from MaskWhatMattersLib.bridge.results_view import ResultsView
-from MaskWhatMattersLib.bridge.widgets import JobBar, SetupStrip, ask_user
+from MaskWhatMattersLib.bridge.widgets import JobBar, SetupStrip, ask_user, describe_failure
 from MaskWhatMattersLib.errors import InputError, JobError
 from MaskWhatMattersLib.relevance.registry import LocalizerInfo, available_localizers
 
@@ -113,7 +113,11 @@ class RelevancePanel:
 
         if self._parameters is None:
             return
-        labels = [label.name for label in read_card(find_model(name)).labels if label.value > 0]
+        try:
+            labels = [label.name for label in read_card(find_model(name)).labels if label.value > 0]
+        except InputError as error:  # it was removed meanwhile
+            self.job.show_failure(describe_failure(error))
+            return
         self._parameters.localizer, self._parameters.model = "finetuned", name
         self._parameters.prompts = "\n".join(dict.fromkeys(labels))
 

@@ -138,6 +138,12 @@ def test_model_from_the_tab_pretrain_becomes_the_start_model(tab, user_models):
     assert "pretrained 0.0.1 (encoder, volumes)" in tab.ui.startCombo.currentText
 
 
+def test_model_that_was_removed_meanwhile_is_explained_in_the_tab_relevance(tab):
+    tab.widget.useFinetuned("gone")
+    assert 'no model "gone"' in tab.widget.ui.failureLabel.text
+    assert tab.widget.logic.getParameterNode().localizer == "builtin"
+
+
 def test_research_model_is_used_only_once_acknowledged(tab, user_models):
     save_tiny_encoder(user_models, "research", research_only=True)
     tab.panel.use_model("research")
