@@ -107,12 +107,13 @@ class ClassificationTask:
             return classification_scores(np.zeros((0, len(self.class_names))), np.zeros(0, dtype=int))
         progress.stage(f"Classifying the images of the split {split}", total=len(images.scans))
         found: dict[str, list[Tensor]] = {}
-        for index, name in enumerate(images.case_names):
-            windows = torch.cat(list(_windows(images.scans, index, self._config.size)))
-            parts = with_channels(windows, self._config.encoder.in_channels).split(_WINDOWS)
-            logits = torch.cat([self.network(part) for part in parts])
-            found.setdefault(name, []).append(logits.float().softmax(1).mean(0))
-            progress.step()
+        for indices in torch.arange(len(images.scans)).split(_WINDOWS):
+            windows = [torch.cat(list(_windows(images.scans, index, self._config.size))) for index in indices.tolist()]
+            parts = with_channels(torch.cat(windows), self._config.encoder.in_channels).split(_WINDOWS)
+            answers = torch.cat([self.network(part).float().softmax(1) for part in parts])
+            for index, own in zip(indices.tolist(), answers.split([len(each) for each in windows]), strict=True):
+                found.setdefault(images.case_names[index], []).append(own.mean(0))
+                progress.step()
         probabilities = torch.stack([torch.stack(each).mean(0) for each in found.values()]).cpu().numpy()
         return classification_scores(probabilities, np.array([images.class_of[name] for name in found]))
 
