@@ -49,6 +49,11 @@ def test_training_draws_its_curve_and_its_model_can_be_finetuned(host, tab, user
     assert tab.ui.pictureLabel.pixmap.width() > 100
     assert "Made <b>finished</b> in 12 steps." in tab.ui.resultLabel.text
     host.screenshot(tab.widget, screenshots / "pretrain-done.png")
+    layouts, before = host.slicer.app.layoutManager(), host.slicer.app.layoutManager().layout
+    tab.ui.showPlotButton.click()
+    assert layouts.layout != before
+    tab.ui.showPlotButton.click()
+    assert layouts.layout == before
     files = sorted(file.name for file in (user_models / "finished").glob("*.*") if file.name != "log.csv")
     assert files == ["model.json", "model.safetensors", "run.json"]
     assert tab.temporary_files() == []
@@ -116,6 +121,29 @@ def test_closing_the_scene_stops_the_training_and_keeps_the_model(host, tab, use
     assert tab.listed() == []
     assert (user_models / "scene-closed" / "model.safetensors").is_file()
     assert tab.temporary_files() == []
+
+
+def test_reloaded_module_keeps_the_model_of_a_running_training(host, tab, user_models):
+    tab.ui.nameEdit.text = "reloaded"
+    tab.train(steps=100_000)
+    tab.wait_for_points(4)
+    run = tab.panel.run
+    host.reload_module("MaskWhatMatters")
+    host.wait_until(lambda: run.done, 120)
+    assert run.state == "cancelled"
+    assert (user_models / "reloaded" / "model.safetensors").is_file()
+    assert tab.temporary_files() == []
+
+
+def test_model_that_cannot_be_written_is_told(host, tab, user_models, monkeypatch):
+    from MaskWhatMattersLib.bridge import training_run
+
+    def full(*_paths):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(training_run.os, "replace", full)
+    with pytest.raises(training_run.InputError, match="No space left"):
+        training_run._save_files({"model.json": b"{}"}, user_models / "full")
 
 
 def test_worker_that_dies_is_explained_and_its_last_checkpoint_becomes_the_model(tab, user_models):
