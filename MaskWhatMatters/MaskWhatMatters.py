@@ -154,8 +154,9 @@ class MaskWhatMattersWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def exit(self):
         """Called when the user goes to another module; a running job goes on, previews do not."""
-        if self.pretrain is not None:  # after a reload, Slicer may tell the panel from before it
-            self.pretrain.leave()
+        for panel in (self.pretrain, self.finetune):
+            if panel is not None:  # after a reload, Slicer may tell the panel from before it
+                panel.leave()
 
     def finetuneModel(self, name):
         """Go to the tab "Finetune" with a model to start from, as after it was pretrained."""
@@ -175,10 +176,12 @@ class MaskWhatMattersWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onTab(self):
         """Another tab came up: a model may have been made elsewhere, and other packages may be needed."""
         self.finetune.list_models()
-        if self.ui.tabs.currentIndex == 1:
-            self.pretrain.show()
-        else:
-            self.pretrain.leave()
+        for index, panel in ((1, self.pretrain), (2, self.finetune)):
+            if self.ui.tabs.currentIndex != index:
+                panel.leave()
+        for index, panel in ((1, self.pretrain), (2, self.finetune)):
+            if self.ui.tabs.currentIndex == index:
+                panel.show()
         self.onSetupChanged()
 
     def onSetupChanged(self):

@@ -54,6 +54,7 @@ class FinetunePanel:
         """Fields of the training's settings that differ from the preset, for researchers and tests."""
         self._problem = ""
         self._made = ""
+        self._is_shown = False
         self._agreed_schedulers: set[str] = set()
         self._fill_choices()
         self._parameters = PanelParameters(
@@ -100,11 +101,24 @@ class FinetunePanel:
         self.list_models()
         self.refresh()
 
+    def show(self) -> None:
+        """The tab comes up: the estimate begins to follow the settings."""
+        self._is_shown = True
+        self.refresh()
+
+    def leave(self) -> None:
+        """The tab or the module is left; a running training goes on, an estimate does not."""
+        if self._is_shown:
+            self._is_shown = False
+            self.estimate.stop()
+            close_estimate_runner()
+
     def close(self) -> None:
         """Stop everything before the panel is destroyed."""
         if self.run is not None:
             self.run.abandon()
             self.run = None
+        self.leave()
         self.set_parameters(None)
 
     def on_scene_closed(self) -> None:
@@ -227,7 +241,7 @@ class FinetunePanel:
         self.setup.refresh()
         blocker = self._blocker()
         self.job.set_blocker(blocker, _("Train a model on these scans"))
-        is_cheap = parameters.finetunePreset == "fast" and not scheduler_of(parameters)
+        is_cheap = self._is_shown and parameters.finetunePreset == "fast" and not scheduler_of(parameters)
         busy = str(_("The training runs already")) if self.job.is_busy else ""
         settings = (self._settings(), self.scans.class_count(), scheduler_of(parameters))
         self.estimate.follow(settings, blocker=busy or self._estimate_blocker(), is_cheap=is_cheap and not blocker)

@@ -138,10 +138,10 @@ class EstimateLine:
             self._settings = settings
             self.stop()
             self._show("")
-            if is_cheap and self.is_eager and not blocker:
-                self._timer.start()
-        elif blocker:
+        if blocker or not (is_cheap and self.is_eager):
             self._timer.stop()
+        elif not self._ui.estimateLabel.text:
+            self._timer.start()
 
     def measure(self) -> None:
         """Make an estimate now."""

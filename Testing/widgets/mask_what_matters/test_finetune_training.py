@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -182,6 +183,21 @@ def test_fast_preset_is_measured_unasked_and_a_change_starts_anew(host, tab):
     tab.ui.minutesSpinBox.value = 3
     assert not tab.panel.estimate.is_measuring
     host.wait_until(lambda: tab.ui.estimateLabel.text.startswith("Estimate: about"), 120)
+
+
+def test_estimate_waits_until_the_tab_is_on_screen(host, tab):
+    tab.panel.config = {**TINY, "steps": 50}
+    tab.widget.ui.tabs.setCurrentIndex(0)
+    tab.panel.estimate.is_eager = True
+    tab.ui.minutesSpinBox.value = 7
+    ended = time.monotonic() + 2.5  # longer than the line waits for another change
+    host.wait_until(lambda: time.monotonic() > ended, 10)
+    assert not tab.panel.estimate.is_measuring
+    tab.widget.ui.tabs.setCurrentIndex(2)
+    host.wait_until(lambda: tab.panel.estimate.is_measuring, 10)
+    tab.widget.ui.tabs.setCurrentIndex(0)
+    assert not tab.panel.estimate.is_measuring
+    assert tab.ui.estimateLabel.text == ""
 
 
 def test_console_finetunes_a_classifier_on_a_folder_of_pictures(host, user_models, tmp_path):
