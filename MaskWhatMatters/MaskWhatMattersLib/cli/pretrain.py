@@ -164,7 +164,7 @@ def _report(result: RunResult) -> dict[str, Any]:
 
 def _summary(result: RunResult) -> str:
     loss = f", loss {result.metrics['loss']:.4f}" if "loss" in result.metrics else ""
-    speed = f", {result.metrics['samples_s']:.3g} images/s" if "samples_s" in result.metrics else ""
+    speed = f", {result.metrics['samples_per_s']:.3g} images/s" if "samples_per_s" in result.metrics else ""
     return (
         f"{result.path}: {result.steps} steps{loss}{speed}. Not for clinical use.\n"
         f"Use it: whatmatters finetune --task segmentation --data DIR --model {result.path} --output DIR"

@@ -35,7 +35,8 @@ class MaskingConfig(BaseModel):
     )
     rule: Literal["area", "nearest"] = Field(
         "area",
-        description="A token is relevant by covered share; nearest: by its central voxel alone, as in the paper.",
+        description="A token is relevant by covered share; nearest: by one voxel, as in the paper (the "
+        "central one; which one the paper took is unverified).",
     )
     area_share: float = Field(
         0.25,

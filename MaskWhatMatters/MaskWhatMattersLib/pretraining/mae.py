@@ -10,13 +10,11 @@ from MaskWhatMattersLib.networks.encoders import ViTConfig
 from MaskWhatMattersLib.networks.vit import ViTEncoder
 from MaskWhatMattersLib.pretraining.batch import MaskedBatch, Reconstruction
 from MaskWhatMattersLib.pretraining.config import PretrainConfig
-from MaskWhatMattersLib.pretraining.losses import reconstruction_loss
-from MaskWhatMattersLib.pretraining.reconstruction import reconstruction
+from MaskWhatMattersLib.pretraining.reconstruction import ReconstructingMethod, reconstruction
 from MaskWhatMattersLib.pretraining.token_decoder import TokenDecoder
-from MaskWhatMattersLib.training.step_losses import Losses
 
 
-class MAE(nn.Module):
+class MAE(ReconstructingMethod):
     """Masked autoencoder on 2D or 3D images.
 
     Nothing waits for the device: every image of every batch takes `room` places in the encoder, and where an image has
@@ -29,10 +27,9 @@ class MAE(nn.Module):
     """
 
     def __init__(self, config: PretrainConfig) -> None:
-        super().__init__()
+        super().__init__(config.target)
         if not isinstance(config.encoder, ViTConfig):
             raise ValueError(f"mae needs an encoder of kind vit; found {config.encoder.kind}")
-        self.target = config.target
         self.encoder = ViTEncoder(config.encoder)
         self.decoder = TokenDecoder(config.encoder, config.decoder)
         self.mask_token = nn.Parameter(nn.init.normal_(torch.empty(self.decoder.width), std=0.02))
@@ -40,15 +37,14 @@ class MAE(nn.Module):
         self.room = most_visible(config.masking, config.encoder.tokens)
         self.is_full = same_count(config.masking)
 
-    def forward(self, batch: MaskedBatch) -> Losses:
-        """The reconstruction loss of a batch whose masks were drawn as configured."""
-        loss = reconstruction_loss(self._predict(batch, self.room, self.is_full), batch.images, batch, self.target)
-        return Losses(loss, {"hidden": batch.hidden.float().mean()})
-
     @torch.no_grad()
     def reconstruct(self, batch: MaskedBatch) -> Reconstruction:
         """Pictures of a batch, whatever its masks."""
         return reconstruction(self._predict(batch, batch.hidden[0].numel(), is_full=False), batch, self.target)
+
+    def predict(self, batch: MaskedBatch) -> Tensor:
+        """Voxels of all tokens, [B, N, P * C]."""
+        return self._predict(batch, self.room, self.is_full)
 
     def _predict(self, batch: MaskedBatch, room: int, is_full: bool) -> Tensor:
         """Voxels of all tokens, [B, N, P * C]."""

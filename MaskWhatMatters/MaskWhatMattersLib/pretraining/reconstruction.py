@@ -1,14 +1,41 @@
-"""What a decoder made of hidden tokens, as images for the eye."""
+"""What methods that reconstruct hidden tokens share: the loss, and images for the eye."""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from MaskWhatMattersLib.networks.patches import patch_size_of, patchify, unpatchify
 from MaskWhatMattersLib.pretraining.batch import MaskedBatch, Reconstruction
 from MaskWhatMattersLib.pretraining.config import TargetConfig
-from MaskWhatMattersLib.pretraining.losses import predicted_intensity
+from MaskWhatMattersLib.pretraining.losses import predicted_intensity, reconstruction_loss
+from MaskWhatMattersLib.training.step_losses import Losses
+
+
+class ReconstructingMethod(nn.Module):
+    """A method of masked image modeling; it says what it makes of all tokens, and has an `encoder`.
+
+    Args:
+        target: What is reconstructed.
+    """
+
+    def __init__(self, target: TargetConfig) -> None:
+        super().__init__()
+        self.target = target
+
+    def forward(self, batch: MaskedBatch) -> Losses:
+        """The reconstruction loss of a batch whose masks were drawn as configured."""
+        loss = reconstruction_loss(self.predict(batch), batch.images, batch, self.target)
+        return Losses(loss, {"hidden": batch.hidden.float().mean()})
+
+    @torch.no_grad()
+    def reconstruct(self, batch: MaskedBatch) -> Reconstruction:
+        """Pictures of a batch."""
+        return reconstruction(self.predict(batch), batch, self.target)
+
+    def predict(self, batch: MaskedBatch) -> Tensor:
+        """Voxels of all tokens, [B, N, P * C]."""
+        raise NotImplementedError
 
 
 def reconstruction(prediction: Tensor, batch: MaskedBatch, target: TargetConfig) -> Reconstruction:

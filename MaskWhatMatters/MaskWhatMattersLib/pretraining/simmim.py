@@ -10,14 +10,12 @@ from torch import Tensor, nn
 from MaskWhatMattersLib.networks.encoders import ViTConfig
 from MaskWhatMattersLib.networks.transformer import linear
 from MaskWhatMattersLib.networks.vit import ViTEncoder
-from MaskWhatMattersLib.pretraining.batch import MaskedBatch, Reconstruction
+from MaskWhatMattersLib.pretraining.batch import MaskedBatch
 from MaskWhatMattersLib.pretraining.config import PretrainConfig
-from MaskWhatMattersLib.pretraining.losses import reconstruction_loss
-from MaskWhatMattersLib.pretraining.reconstruction import reconstruction
-from MaskWhatMattersLib.training.step_losses import Losses
+from MaskWhatMattersLib.pretraining.reconstruction import ReconstructingMethod
 
 
-class SimMIM(nn.Module):
+class SimMIM(ReconstructingMethod):
     """Masked image modeling with mask tokens inside the encoder, on 2D or 3D images.
 
     Attributes:
@@ -26,25 +24,14 @@ class SimMIM(nn.Module):
     """
 
     def __init__(self, config: PretrainConfig) -> None:
-        super().__init__()
+        super().__init__(config.target)
         if not isinstance(config.encoder, ViTConfig):
             raise ValueError(f"simmim needs an encoder of kind vit; found {config.encoder.kind}")
-        self.target = config.target
         self.encoder = ViTEncoder(config.encoder)
         self.mask_token = nn.Parameter(nn.init.normal_(torch.empty(config.encoder.width), std=0.02))
         self.head = linear(config.encoder.width, config.encoder.in_channels * math.prod(config.encoder.patch_size))
 
-    def forward(self, batch: MaskedBatch) -> Losses:
-        """The reconstruction loss of a batch."""
-        loss = reconstruction_loss(self._predict(batch), batch.images, batch, self.target)
-        return Losses(loss, {"hidden": batch.hidden.float().mean()})
-
-    @torch.no_grad()
-    def reconstruct(self, batch: MaskedBatch) -> Reconstruction:
-        """Pictures of a batch."""
-        return reconstruction(self._predict(batch), batch, self.target)
-
-    def _predict(self, batch: MaskedBatch) -> Tensor:
+    def predict(self, batch: MaskedBatch) -> Tensor:
         """Voxels of all tokens, [B, N, P * C]."""
         tokens = self.encoder(batch.images, mask=batch.hidden.flatten(1), mask_token=self.mask_token)
         voxels: Tensor = self.head(tokens)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import cast
 
-import torch
 from torch import Tensor, nn
 
 from MaskWhatMattersLib.networks.conv_encoder import ConvEncoder
@@ -15,14 +14,12 @@ from MaskWhatMattersLib.networks.encoders import ViTConfig, make_encoder
 from MaskWhatMattersLib.networks.light_decoder import Densify, LightDecoder
 from MaskWhatMattersLib.networks.patches import patchify
 from MaskWhatMattersLib.networks.sparse import sparse
-from MaskWhatMattersLib.pretraining.batch import MaskedBatch, Reconstruction
+from MaskWhatMattersLib.pretraining.batch import MaskedBatch
 from MaskWhatMattersLib.pretraining.config import PretrainConfig
-from MaskWhatMattersLib.pretraining.losses import reconstruction_loss
-from MaskWhatMattersLib.pretraining.reconstruction import reconstruction
-from MaskWhatMattersLib.training.step_losses import Losses
+from MaskWhatMattersLib.pretraining.reconstruction import ReconstructingMethod
 
 
-class SparK(nn.Module):
+class SparK(ReconstructingMethod):
     """Masked image modeling with a convolutional encoder, on 2D or 3D images.
 
     Attributes:
@@ -31,11 +28,11 @@ class SparK(nn.Module):
     """
 
     def __init__(self, config: PretrainConfig) -> None:
-        super().__init__()
+        super().__init__(config.target)
         if isinstance(config.encoder, ViTConfig):
             raise ValueError(f"spark needs an encoder of kind resnet or residual; found {config.encoder.kind}")
         dims = config.encoder.spatial_dims
-        self.target, self.patch_size = config.target, config.encoder.patch_size
+        self.patch_size = config.encoder.patch_size
         self.encoder = cast(ConvEncoder, make_encoder(config.encoder))
         self.sparse_encoder = sparse(self.encoder)
         self.decoder = LightDecoder(
@@ -49,17 +46,7 @@ class SparK(nn.Module):
             for place, (wide, width) in enumerate(zip(reversed(channels), self.decoder.widths, strict=False))
         )
 
-    def forward(self, batch: MaskedBatch) -> Losses:
-        """The reconstruction loss of a batch."""
-        loss = reconstruction_loss(self._predict(batch), batch.images, batch, self.target)
-        return Losses(loss, {"hidden": batch.hidden.float().mean()})
-
-    @torch.no_grad()
-    def reconstruct(self, batch: MaskedBatch) -> Reconstruction:
-        """Pictures of a batch."""
-        return reconstruction(self._predict(batch), batch, self.target)
-
-    def _predict(self, batch: MaskedBatch) -> Tensor:
+    def predict(self, batch: MaskedBatch) -> Tensor:
         """Voxels of all tokens, [B, N, P * C]."""
         visible = ~batch.hidden[:, None]
         maps = reversed(self.sparse_encoder(batch.images, visible))

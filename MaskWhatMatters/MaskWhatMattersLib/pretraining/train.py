@@ -57,8 +57,8 @@ def train(
 ) -> None:
     """Pretrain, resuming where the folder left off, with whatever number of processes.
 
-    Where memory runs out, a batch is taken in portions whose gradients add up, and at last the processor does the
-    work; each try goes on from the last checkpoint.
+    Where memory runs out, a batch is taken in portions whose gradients add up (batch norm sees a portion at a time),
+    and at last the processor does the work; each try goes on from the last checkpoint.
 
     Args:
         config: Settings.
@@ -105,7 +105,7 @@ def _train(config: PretrainConfig, images: PreparedImages, folder: Path, progres
             follow_schedule(optimizer, config, state["step"], state["steps"])
             with meter.loading():
                 batch, mask = batches.batch(state["step"])
-            losses = [_backward(fabric, module, part, means.portions) for part in portions(batch, means.portions)]
+            losses = [_backward(fabric, module, part, len(batch[0])) for part in portions(batch, means.portions)]
             if config.clip:
                 fabric.clip_gradients(module, optimizer, max_norm=config.clip, error_if_nonfinite=False)
             optimizer.step()
@@ -155,19 +155,24 @@ def _steps(
     return steps
 
 
-def _backward(fabric: Fabric, module: nn.Module, batch: MaskedBatch | ViewsBatch, count: int) -> Tensor:
-    loss: Tensor = module(batch).total
-    fabric.backward(loss / count)
+def _backward(fabric: Fabric, module: nn.Module, part: MaskedBatch | ViewsBatch, images: int) -> Tensor:
+    """Gradients of a part of a batch, by its share of the images; returns that share of the loss.
+
+    Within a part the loss is a mean over hidden tokens, so where images hide different numbers of them, tokens of a
+    part (or, with several processes, of a process) that hides fewer weigh more.
+    """
+    loss: Tensor = module(part).total * (len(part[0]) / images)
+    fabric.backward(loss)
     return loss.detach()
 
 
 def _finite(losses: list[Tensor]) -> float:
-    """The mean loss.
+    """The loss of a batch, from those of its parts.
 
     Raises:
         InputError: It is no number any more.
     """
-    loss = float(torch.stack(losses).mean())
+    loss = float(torch.stack(losses).sum())
     if not math.isfinite(loss):
         raise InputError(
             f"The pretraining has diverged: its loss is {loss}. Choose a lower learning_rate or a longer warmup and "

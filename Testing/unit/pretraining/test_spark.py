@@ -44,8 +44,8 @@ def test_every_weight_learns(name):
 def test_hidden_voxels_change_nothing_but_the_target(name):
     spark, batch = tiny_spark(name)
     other = with_other_voxels(batch, batch.hidden)
-    assert torch.equal(spark._predict(other), spark._predict(batch))
-    assert not torch.equal(spark._predict(with_other_voxels(batch, ~batch.hidden)), spark._predict(batch))
+    assert torch.equal(spark.predict(other), spark.predict(batch))
+    assert not torch.equal(spark.predict(with_other_voxels(batch, ~batch.hidden)), spark.predict(batch))
     assert spark(other).total != spark(batch).total
 
 

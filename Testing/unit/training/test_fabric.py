@@ -83,8 +83,8 @@ def test_two_processes_have_the_gradients_of_one_with_the_doubled_batch(tmp_path
     assert max(float((half[name] - value).abs().max()) for name, value in expected.items()) > 1e-3
 
 
-@pytest.mark.parametrize(("dims", "layout"), [(2, torch.channels_last), (3, torch.channels_last_3d)])
-def test_channels_go_last_without_a_change_of_the_answer(dims, layout):
+@pytest.mark.parametrize(("dims", "layout"), [(2, torch.contiguous_format), (3, torch.channels_last_3d)])
+def test_channels_of_volumes_go_last_without_a_change_of_the_answer(dims, layout):
     network = VNet(VNetConfig(spatial_dims=dims, width=4, depth=2)).eval()
     images = torch.rand(1, 1, *[8] * dims)
     expected = network(images).logits
@@ -121,3 +121,8 @@ def test_no_compiler_is_said_before_the_training_begins(tmp_path, monkeypatch):
     monkeypatch.setattr(inductor.cpp, "cxx", ("no-such-compiler",))
     with pytest.raises(InputError, match=r"cannot be compiled on this computer.*Install a C\+\+ compiler"):
         prepare_network(torch.nn.Linear(2, 1), compile=True)
+
+
+def test_narrow_networks_for_pictures_do_not_write_past_their_memory():
+    script = Path(__file__).with_name("narrow_pictures.py")
+    assert subprocess.run([sys.executable, script], capture_output=True).returncode == 0
