@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,9 @@ from MaskWhatMattersLib.finetuning.optimizer import follow_phase, make_optimizer
 from MaskWhatMattersLib.finetuning.schedules import phase_at
 from MaskWhatMattersLib.finetuning.tasks import Task, make_task
 from MaskWhatMattersLib.finetuning.transfer import StartEncoder, transfer
-from MaskWhatMattersLib.networks.devices import torch_device
 from MaskWhatMattersLib.progress import Progress, SilentProgress
 from MaskWhatMattersLib.training.engine import (
     OutOfMemoryLadder,
-    Rung,
     TrainingLog,
     due,
     estimate_resources,
@@ -37,6 +35,7 @@ from MaskWhatMattersLib.training.engine import (
     step_seed,
     uncompiled,
 )
+from MaskWhatMattersLib.training.means import Means, portion_rungs
 from MaskWhatMattersLib.training.step_losses import Losses
 from MaskWhatMattersLib.training.throughput import Throughput
 
@@ -97,14 +96,6 @@ class BestWeights:
         self.step, self.scores, self.weights = stored["step"], dict(stored["scores"]), dict(stored["weights"])
 
 
-@dataclass(frozen=True)
-class Means:
-    """With what a training is tried: the first choice, and what is left when memory runs out."""
-
-    device: str
-    portions: int = 1
-
-
 def train(
     config: FinetuneConfig,
     cases: ImageCases,
@@ -136,10 +127,7 @@ def train(
         JobError: Memory ran out in every way.
     """
     progress = progress or SilentProgress()
-    rungs = [Rung("whole batches", Means(device))]
-    rungs += [Rung(f"batches in {n} portions", Means(device, n)) for n in (2, 4) if config.batch_size % n == 0]
-    if torch_device(device).type != "cpu":
-        rungs.append(Rung("the processor", Means("cpu")))
+    rungs = portion_rungs(device, [count for count in (2, 4) if config.batch_size % count == 0])
     OutOfMemoryLadder(rungs, progress).run(lambda means: _train(config, cases, folder, progress, means, start))
 
 

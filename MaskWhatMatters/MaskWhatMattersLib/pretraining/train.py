@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from MaskWhatMattersLib.datasets.prepare_images import PreparedImages
 from MaskWhatMattersLib.errors import InputError, JobCancelledError
 from MaskWhatMattersLib.masking.token_mask import TokenMask
-from MaskWhatMattersLib.networks.devices import torch_device
 from MaskWhatMattersLib.pretraining.batch import MaskedBatch, ViewsBatch
 from MaskWhatMattersLib.pretraining.config import PretrainConfig
 from MaskWhatMattersLib.pretraining.images import PretrainImages
@@ -25,7 +24,6 @@ from MaskWhatMattersLib.pretraining.pictures import triplet_png
 from MaskWhatMattersLib.progress import Progress, SilentProgress
 from MaskWhatMattersLib.training.engine import (
     OutOfMemoryLadder,
-    Rung,
     TrainingLog,
     due,
     estimate_resources,
@@ -37,15 +35,8 @@ from MaskWhatMattersLib.training.engine import (
     save_checkpoint,
     seed_step,
 )
+from MaskWhatMattersLib.training.means import Means, portion_rungs
 from MaskWhatMattersLib.training.throughput import Throughput
-
-
-@dataclass(frozen=True)
-class Means:
-    """With what a training is tried: the first choice, and what is left when memory runs out."""
-
-    device: str
-    portions: int = 1
 
 
 def train(
@@ -73,11 +64,8 @@ def train(
         JobError: Memory ran out in every way.
     """
     progress = progress or SilentProgress()
-    rungs = [Rung("whole batches", Means(device))]
-    if config.method != "simclr":  # which compares the images of a batch with each other
-        rungs += [Rung(f"batches in {n} portions", Means(device, n)) for n in (2, 4) if n <= config.batch_size]
-    if torch_device(device).type != "cpu":
-        rungs.append(Rung("the processor", Means("cpu")))
+    compares_images = config.method == "simclr"
+    rungs = portion_rungs(device, [n for n in (2, 4) if n <= config.batch_size and not compares_images])
     OutOfMemoryLadder(rungs, progress).run(lambda means: _train(config, images, folder, progress, means))
 
 
