@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from MaskWhatMattersLib.datasets.image_cases import ImageCase
-from MaskWhatMattersLib.datasets.labels import UNKNOWN, read_label_map
+from MaskWhatMattersLib.datasets.labels import read_region
 from MaskWhatMattersLib.datasets.relevance_cache import RelevanceCache, localizer_version
 from MaskWhatMattersLib.errors import InputError
 from MaskWhatMattersLib.masking.config import RegionConfig
@@ -46,11 +46,8 @@ class ImageRegions:
         if self.config.source == "none":
             return None
         if self.config.source == "labels":
-            label_map = read_label_map(case, image)
-            if label_map is None:
-                return None
-            array = label_map.array
-            return region_of(label_map.with_array(array * (array != UNKNOWN)), self.config)
+            drawn = read_region(case, image)
+            return None if drawn is None else region_of(drawn, self.config)
         if self._version is None:
             self._version = localizer_version(self.config.localizer, self.config.model)
         maps = self._cache.get_or_compute(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ UNKNOWN = 255
 """Voxels of a label map that nobody has decided about; alone beside 0 it is how drawing programs write "inside"."""
 _NO_CLASS = ("", "image")
 _BOXES = re.compile(r"boxes\s*\([^)]*\)\s*=\s*(\[\[.*?\]\])")
+_CONTOURED = re.compile(r"contoured here:([^;]*)")
 _NAME_OF_VALUE = re.compile(r"(?<![\w.])(\d+)\s*=\s*([^;(]*[^;(\s])(?:\s*\([^;]*?)?(?=;|,\s*\d+\s*=|$)")
 
 Boxes = tuple[tuple[float, float, float, float], ...]
@@ -60,6 +62,29 @@ def label_names_in(text: str) -> dict[int, str]:
     return {value: name for value, name in names.items() if value not in (0, UNKNOWN)}
 
 
+def contoured_in(text: str) -> tuple[str, ...]:
+    """Structures that were looked for, from "...; contoured here: Brainstem,SpinalCord"; none where it is not said."""
+    found = _CONTOURED.search(text)
+    return tuple(name.strip() for name in found[1].split(",") if name.strip()) if found else ()
+
+
+def notes_on_contours(structures: Sequence[tuple[str, ...]]) -> list[str]:
+    """What to know where not every structure was looked for in every case.
+
+    Args:
+        structures: Of each case those that somebody looked for; none where that is not known.
+    """
+    known = [case for case in structures if case]
+    often = Counter(name for case in known for name in case)
+    rare = [f"{name} in {count}" for name, count in often.items() if count < len(known)]
+    if not rare:
+        return []
+    return [
+        f"Not every structure was contoured in each of the {len(known)} cases: {', '.join(rare)}. In the others "
+        "it is learned and judged as background, although it may be there."
+    ]
+
+
 def read_label_map(case: ImageCase, image: Volume) -> Volume | None:
     """The label map of a case on the grid of its image, uint8 [1, D, H, W]; None where there is none.
 
@@ -72,12 +97,38 @@ def read_label_map(case: ImageCase, image: Volume) -> Volume | None:
     """
     if case.label_map is None:
         return None
-    label_map = require_same_grid(require_scalar(loaded(case.label_map)), image, case.name)
-    labels = as_labels(label_map)
+    labels = as_labels(require_same_grid(require_scalar(loaded(case.label_map)), image, case.name))
     highest = labels.max()
     if highest == UNKNOWN and not ((labels > 0) & (labels < UNKNOWN)).any():
         labels = (labels > 0).astype(np.uint8)
     return image.with_array(labels)  # the very grid, not one that differs by what a header rounds
+
+
+def read_region(case: ImageCase, image: Volume) -> Volume | None:
+    """Where the label map of a case marks anything, 0 and 1 on the grid of its image; None where there is none.
+
+    Any whole numbers may mark, as instances or the thousands of FreeSurfer; what is below 0 marks nothing. In a map of
+    bytes, `UNKNOWN` beside other labels marks nothing either.
+
+    Returns:
+        uint8 [1, D, H, W].
+
+    Raises:
+        InputError: Unreadable, several channels, or fractions.
+        GeometryError: Another grid than the image's.
+    """
+    if case.label_map is None:
+        return None
+    array = require_same_grid(require_scalar(loaded(case.label_map)), image, case.name).array
+    if array.dtype.kind == "f" and not np.array_equal(array, np.rint(array)):
+        raise InputError(
+            f"The label map of {case.name} must hold whole numbers; found values from {float(array.min()):g} to "
+            f"{float(array.max()):g} of the type {array.dtype}. Save it as a label map, 0 outside of the region."
+        )
+    marked = array > 0
+    if array.max() == UNKNOWN and (marked & (array < UNKNOWN)).any():
+        marked &= array < UNKNOWN
+    return image.with_array(marked.astype(np.uint8))
 
 
 def box_label_map(picture: Path, boxes: Boxes) -> Volume:

@@ -71,14 +71,14 @@ class PreviewImage:
         return self._marks[1], messages, cached
 
     def _labels(self) -> Volume:
-        """The drawn label map, without the voxels that nobody has decided about."""
+        """Where the drawn label map marks anything."""
         from MaskWhatMattersLib.datasets.image_cases import ImageCase
-        from MaskWhatMattersLib.datasets.labels import UNKNOWN, read_label_map
+        from MaskWhatMattersLib.datasets.labels import read_region
 
-        labels = read_label_map(ImageCase("the image", self.volume, "", label_map=self.label_map), self.volume)
-        if labels is None:
+        drawn = read_region(ImageCase("the image", self.volume, "", label_map=self.label_map), self.volume)
+        if drawn is None:
             raise InputError("The region comes from label maps, and the image has none. Choose a segmentation.")
-        return labels.with_array(np.where(labels.array == UNKNOWN, 0, labels.array))
+        return drawn
 
     def _relevance(self, spec: MaskPreviewSpec, context: Progress) -> tuple[list[RelevanceMap], bool]:
         """What prompts find, from the cache or the localizer, and whether it was known before."""

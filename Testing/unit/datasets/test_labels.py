@@ -15,10 +15,12 @@ from MaskWhatMattersLib.datasets.labels import (
     box_label_map,
     boxes_in,
     class_in,
+    contoured_in,
     label_names_in,
     picture_size,
     read_coco,
     read_label_map,
+    read_region,
 )
 from MaskWhatMattersLib.errors import GeometryError, InputError
 from MaskWhatMattersLib.volumes import read_volume
@@ -108,6 +110,45 @@ def test_labels_that_are_no_bytes_are_refused():
     case = ImageCase("one", IMAGE, "one", label_map=IMAGE.with_array(IMAGE.array + np.int16(300)))
     with pytest.raises(InputError, match="whole numbers from 0 to 255"):
         read_label_map(case, IMAGE)
+
+
+def marked(*values: float, kind: type = np.int16) -> list[int]:
+    case = drawn()
+    array = np.zeros(IMAGE.array.shape, kind)
+    array.flat[: len(values)] = values
+    region = read_region(replace(case, label_map=IMAGE.with_array(array)), IMAGE)
+    assert (region.array.dtype, region.affine.tolist()) == (np.uint8, IMAGE.affine.tolist())
+    assert not region.array.flat[len(values) :].any()
+    return region.array.flat[: len(values)].tolist()
+
+
+def test_any_whole_numbers_may_mark_a_region():
+    assert marked(2, 1035, 255, 0) == [1, 1, 1, 0]
+    assert marked(-1, 3, -1000) == [0, 1, 0]
+    assert marked(70000, kind=np.int32) == [1]
+    assert marked(3.0, 0.0, kind=np.float32) == [1, 0]
+
+
+def test_voxels_that_nobody_has_decided_about_are_outside_of_a_region():
+    assert marked(1, 255, 0) == [1, 0, 0]
+    assert marked(255, 0) == [1, 0]
+
+
+@pytest.mark.parametrize("value", [0.3, np.nan])
+def test_fractions_mark_no_region(value):
+    with pytest.raises(InputError, match="label map of one must hold whole numbers"):
+        marked(value, kind=np.float32)
+
+
+def test_a_region_needs_a_label_map_on_the_grid_of_its_image():
+    assert read_region(ImageCase("one", IMAGE, "one"), IMAGE) is None
+    with pytest.raises(GeometryError, match="label map of one does not lie on its image's grid"):
+        read_region(drawn(1), counted(3, 4, 6))
+
+
+def test_structures_that_were_looked_for_are_read():
+    assert contoured_in("1=a;2=b; contoured here: SpinalCord, Larynx") == ("SpinalCord", "Larynx")
+    assert contoured_in("1=a;2=b") == ()
 
 
 def test_boxes_become_instances_on_the_pixels_of_the_picture(tmp_path):

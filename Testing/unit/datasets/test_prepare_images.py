@@ -74,6 +74,16 @@ def test_a_label_map_may_be_the_region():
     assert torch.equal(marks & IN_REGION, torch.from_numpy(block(image).array[0]))
 
 
+def test_labels_beyond_bytes_may_be_a_region_and_are_not_learned():
+    image = noise()
+    drawn = image.with_array(block(image).array.astype(np.int16) * 2035)
+    drawn.array[0, 5] = -1
+    marks = prepare_images([case("a", image, drawn)], SPACE, LABELS).marks[0]
+    assert torch.equal(marks & IN_REGION, torch.from_numpy(block(image).array[0]))
+    with pytest.raises(InputError, match="whole numbers from 0 to 255"):
+        prepare_labelled([case("a", image, drawn)], SPACE)
+
+
 def test_the_region_lies_on_its_voxels_after_a_change_of_spacing_and_direction():
     image = noise((8, 8, 8), affine=np.diag([-1.0, -1, 1, 1]))
     image = image.with_array(image.array * 0 + 10 + 900 * block(image).array.astype(np.int16))
