@@ -10,11 +10,19 @@ from typing import Literal
 
 from MaskWhatMattersLib.datasets.cases import joined
 from MaskWhatMattersLib.datasets.image_cases import ImageCase, ImageCases
-from MaskWhatMattersLib.datasets.image_folders import folder_images, is_picture, require_there, split_in
+from MaskWhatMattersLib.datasets.image_folders import folder_images, is_picture, require_there
 from MaskWhatMattersLib.datasets.image_preprocessing import ImagePreprocessing
-from MaskWhatMattersLib.datasets.labels import box_label_map, boxes_in, class_in, label_names_in, read_coco
+from MaskWhatMattersLib.datasets.labels import (
+    box_label_map,
+    boxes_in,
+    class_in,
+    contoured_in,
+    label_names_in,
+    notes_on_contours,
+    read_coco,
+)
 from MaskWhatMattersLib.datasets.manifest import FILE_NAME, ManifestRow, read_table
-from MaskWhatMattersLib.datasets.splits import assign_splits, patient_in
+from MaskWhatMattersLib.datasets.splits import assign_splits, notes_on_unnamed, patient_in, split_in
 from MaskWhatMattersLib.errors import InputError
 from MaskWhatMattersLib.volumes import Volume, base_name, is_volume_path
 
@@ -36,7 +44,7 @@ def find_images(data: Path, preprocessing: ImagePreprocessing, *, labels: Path |
     Raises:
         InputError: No image, files that are missing, or names that do not match; all such problems at once.
     """
-    found = _found(data, labels, preprocessing.spatial_dims, boxes=True)
+    found = _found(data, labels, preprocessing.spatial_dims, None)
     found.raise_problems()
     return ImageCases(assign_splits(found.cases, 0.0, 0), tuple(found.notes), found.label_names or {})
 
@@ -68,7 +76,7 @@ def find_labelled(
             that do not match; all such problems at once.
     """
     dims = None if preprocessing is None else preprocessing.spatial_dims
-    found = _found(data, labels, dims, boxes=task == "detection")
+    found = _found(data, labels, dims, task)
     if task == "detection":
         _add_coco(data, found)
     if task == "classification":
@@ -91,23 +99,44 @@ def find_labelled(
             found.problems.append(str(error))
         else:
             found.problems += _missing_from_splits(cases, task)
+            if [case.split for case in cases] != [case.split for case in labelled]:
+                found.notes += notes_on_unnamed(cases, found.unnamed)
+    if task == "segmentation":
+        found.notes += notes_on_contours([found.contoured.get(case.name, ()) for case in cases])
     found.raise_problems()
     return ImageCases(tuple(cases), tuple(found.notes), found.label_names or {})
 
 
 @dataclass
 class _Found:
-    """What was found so far; `label_names` None: sets contradict each other."""
+    """What was found so far.
+
+    Attributes:
+        cases: In the order of their files or rows.
+        problems: What must be put right.
+        notes: What the person should know.
+        label_names: Of values of label maps; None: sets contradict each other.
+        unnamed: Names of cases that count as a patient of their own, since nothing says whose they are.
+        contoured: By the name of a case: structures that somebody looked for in it, where the table says.
+    """
 
     cases: list[ImageCase] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     label_names: dict[int, str] | None = field(default_factory=dict)
+    unnamed: set[str] = field(default_factory=set)
+    contoured: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def raise_problems(self) -> None:
         """All of them at once."""
         if self.problems:
             raise InputError(joined(self.problems))
+
+    def patient(self, name: str, known: str | None) -> str:
+        """Who is known to be on a case; otherwise somebody of whom there is no other image."""
+        if not known:
+            self.unnamed.add(name)
+        return known or name
 
     def add_names(self, names: dict[int, str]) -> None:
         """Names of label values of one more label map."""
@@ -117,19 +146,21 @@ class _Found:
             self.label_names = dict(sorted({**self.label_names, **names}.items()))
 
 
-def _found(data: Path, labels: Path | None, dims: Literal[2, 3] | None, *, boxes: bool) -> _Found:
+def _found(data: Path, labels: Path | None, dims: Literal[2, 3] | None, task: LabelledTask | None) -> _Found:
     require_there(data)
     found = _Found()
     table = _table(data)
     if table is not None:
         file, rows = table
-        _add_rows(file, rows, found, boxes=boxes)
+        _add_rows(file, rows, found, boxes=task in (None, "detection"))
     elif data.is_dir() and not is_volume_path(data):
         for each in folder_images(data, labels, found.problems, found.notes):
-            found.cases.append(ImageCase(each.name, each.image, each.patient, each.split, each.folder, each.label_map))
+            known = patient_in(each.name, each.folder if task == "classification" else None)
+            patient = found.patient(each.name, known)
+            found.cases.append(ImageCase(each.name, each.image, patient, each.split, each.folder, each.label_map))
     elif is_volume_path(data):
         name = base_name(data)
-        found.cases.append(ImageCase(name, data, patient_in(name)))
+        found.cases.append(ImageCase(name, data, found.patient(name, patient_in(name))))
     else:
         found.problems.append(f"{data} is no image. Give a folder of images, or a table with a column path (CSV).")
     _require_unique(found)
@@ -168,9 +199,9 @@ def _add_rows(file: Path, rows: Iterable[ManifestRow], found: _Found, *, boxes: 
             found.problems.append(f"{name}: {error}")
         if row.label_map is not None:
             found.add_names(label_names_in(row.label_note))
-        found.cases.append(
-            ImageCase(name, row.image, row.patient or patient_in(name), split, class_in(row.note), label_map)
-        )
+            found.contoured[name] = contoured_in(row.label_note)
+        patient = found.patient(name, row.patient or _row_patient(row, name))
+        found.cases.append(ImageCase(name, row.image, patient, split, class_in(row.note), label_map))
     if missing:
         found.problems.append(
             f"{len(missing)} files that {file} names are missing: {', '.join(missing[:3])}"
@@ -182,6 +213,12 @@ def _row_name(image: Path, folder: Path) -> str:
     """Path from the table, without the format and the folder "images"."""
     place = PurePosixPath(image.relative_to(folder).as_posix() if image.is_relative_to(folder) else image.name)
     return "/".join((*(part for part in place.parts[:-1] if part != "images"), base_name(place.name)))
+
+
+def _row_patient(row: ManifestRow, name: str) -> str | None:
+    """Whom the name of a row's image names; sets have patients of their own."""
+    patient = patient_in(name.removeprefix(f"{row.dataset}/"), class_in(row.note))
+    return f"{row.dataset}/{patient}" if patient and row.dataset else patient
 
 
 def _require_unique(found: _Found) -> None:

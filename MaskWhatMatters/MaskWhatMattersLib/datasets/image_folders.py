@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from MaskWhatMattersLib.datasets.image_cases import Split
-from MaskWhatMattersLib.datasets.splits import SPLIT_WORDS, patient_in
+from MaskWhatMattersLib.datasets.splits import split_in
 from MaskWhatMattersLib.errors import InputError
 from MaskWhatMattersLib.volumes import base_name, find_volume_paths
 from MaskWhatMattersLib.volumes.paths import suffix_of
@@ -19,7 +19,6 @@ _IMAGES = re.compile(r"(?:images?|imgs?|scans?|volumes?)(tr|ts)?", re.IGNORECASE
 _LABELS = re.compile(r"(?:labels?|masks?|segmentations?|gt|ground_?truth)(tr|ts|_[a-z0-9]+)?", re.IGNORECASE)
 _LABEL_ENDING = re.compile(r"[-_](?:seg|segmentation|mask|label|labels|gt)$", re.IGNORECASE)
 _CHANNEL_ENDING = re.compile(r"_0000$")
-_YEAR = re.compile(r"\d{4}$")
 _BESIDE_IMAGES = (".txt", ".md", ".csv", ".json", ".list", ".yaml", ".yml", ".toml", ".xml", ".pdf", ".html", ".rst")
 
 
@@ -30,7 +29,6 @@ class FolderImage:
     Attributes:
         name: Path without format, without a folder "images", and without that of a split unless two names were equal.
         image: File, or DICOM folder.
-        patient: Whom the name names; the name itself where it names nobody.
         folder: The outermost folder that it lies in, those of images and splits apart; None at the top.
         label_map: The label map that belongs to it by name; None where there is none.
         split: As a folder's name says.
@@ -38,7 +36,6 @@ class FolderImage:
 
     name: str
     image: Path
-    patient: str
     folder: str | None = None
     label_map: Path | None = None
     split: Split | None = None
@@ -89,25 +86,17 @@ def folder_images(data: Path, labels: Path | None, problems: list[str], notes: l
     result = []
     for key, (path, split) in images.items():
         plain = _without_split(key)
-        name = plain if often[plain] == 1 else key
-        patient = patient_in(plain)
         folders = PurePosixPath(plain).parts[:-1]
         result.append(
             FolderImage(
-                name=name,
+                name=plain if often[plain] == 1 else key,
                 image=path,
-                patient=name if patient == plain else patient,
                 folder=folders[0] if folders else None,
                 label_map=pairs.get(key),
                 split=split,
             )
         )
     return result
-
-
-def split_in(word: str) -> Split | None:
-    """The split that a folder's name says: "train", "valid", "test2017"; None where it says none."""
-    return SPLIT_WORDS.get(_YEAR.sub("", word.lower()))
 
 
 def _key(place: Path, data: Path) -> tuple[str, Split | None, bool]:

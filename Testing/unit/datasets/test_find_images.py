@@ -141,7 +141,67 @@ def test_images_without_a_class_are_left_out_and_counted(tmp_path):
     pictures(tmp_path, "loose.png", *(f"{name}/{index}.png" for name in ("x", "y") for index in range(4)))
     found = learn(tmp_path)
     assert len(found.cases) == 8
-    assert found.notes == ("1 of 9 images have no class and are left out.",)
+    assert found.notes[0] == "1 of 9 images have no class and are left out."
+
+
+def patients(cases: ImageCases) -> dict[str, set[str | None]]:
+    """Splits of each patient."""
+    return {case.patient: {each.split for each in cases.cases if each.patient == case.patient} for case in cases.cases}
+
+
+@pytest.mark.parametrize(
+    ("stem", "names"),
+    [("patient{0}_{1}", {"patient0", "patient1", "patient2"}), ("vol{0}_slice{1}", {"vol0", "vol1", "vol2"})],
+)
+@pytest.mark.parametrize("folders", [("a", "b"), ("0", "1"), ("train/a", "train/b")])
+def test_a_patient_in_two_class_folders_is_one_person(tmp_path, stem, names, folders):
+    pictures(tmp_path, *(f"{each}/{stem.format(i, j)}.png" for each in folders for i in range(3) for j in range(2)))
+    found = learn(tmp_path)
+    assert set(patients(found)) == names
+    assert sorted(map(sorted, patients(found).values())) == [["train"], ["train"], ["val"]]
+    assert found.notes == ()
+
+
+def test_a_patient_in_two_class_folders_of_a_table_is_one_person_in_each_set(tmp_path):
+    pictures(tmp_path, *(f"s/{each}/vol{i}_z{j}.png" for each in ("1", "2") for i in range(3) for j in range(2)))
+    rows = [{"path": path.relative_to(tmp_path).as_posix(), "dataset": "s"} for path in sorted(tmp_path.rglob("*.png"))]
+    found = learn(table(tmp_path, *({**row, "label": row["path"].split("/")[1]} for row in rows)))
+    assert set(patients(found)) == {"s/vol0", "s/vol1", "s/vol2"}
+    assert all(len(splits) == 1 for splits in patients(found).values())
+
+
+def test_folders_with_a_number_tell_volumes_apart_where_they_are_no_classes(tmp_path):
+    names = [f"case{i}/scan1_slice{j}.png" for i in range(3) for j in range(2)]
+    pictures(tmp_path, *(f"images/{name}" for name in names), *(f"masks/{name}" for name in names))
+    assert set(patients(learn(tmp_path, "segmentation"))) == {"case0/scan1", "case1/scan1", "case2/scan1"}
+
+
+def test_a_patient_is_one_in_all_splits(tmp_path):
+    pictures(tmp_path, "train/sub-01_a.png", "test/sub-01_b.png", "test/sub-02.png")
+    with pytest.raises(InputError, match="patient sub-01 is in two splits, t"):
+        find_images(tmp_path, PLANE)
+
+
+def test_equal_names_in_two_splits_are_two_people(tmp_path):
+    found = learn(pictures(tmp_path, *(f"{split}/{name}/1.png" for split in ("train", "val") for name in "xy")))
+    assert len(patients(found)) == 4
+
+
+def test_images_that_name_no_patient_are_noted_where_they_are_divided(tmp_path):
+    pictures(tmp_path, *(f"{name}/{index}.png" for name in ("x", "y") for index in range(4)), "x/sub-1.png")
+    found = learn(tmp_path)
+    assert len(patients(found)) == 9
+    assert found.notes[0].startswith("8 of 9 image names name no patient; each counts as a patient of its own.")
+    assert "column patient" in found.notes[0]
+
+
+def test_a_table_with_patients_or_splits_needs_no_such_note(tmp_path):
+    pictures(tmp_path, *(f"{index}.png" for index in range(8)))
+    rows = [{"path": f"{index}.png", "label": f"{index % 2}"} for index in range(8)]
+    named = [{**row, "patient": f"{index}"} for index, row in enumerate(rows)]
+    divided = [{**row, "split": "train" if index < 6 else "val"} for index, row in enumerate(rows)]
+    assert "8 of 8 image names name no patient" in learn(table(tmp_path, *rows)).notes[0]
+    assert learn(table(tmp_path, *named)).notes == learn(table(tmp_path, *divided)).notes == ()
 
 
 @pytest.mark.parametrize(
@@ -151,7 +211,10 @@ def test_images_without_a_class_are_left_out_and_counted(tmp_path):
         (("x/1.png", "x/2.png"), "two classes or more; found only x"),
         (("x/1.png", "x/2.png", "y/1.png"), 'class "y" has 1 patient'),
         (("train/x/1.png", "train/x/2.png", "val/y/3.png"), "No image to learn from has the class y"),
-        (("train/x/sub-1.png", "test/x/sub-1_b.png", "train/y/2.png"), "patient x/sub-1 is in two splits"),
+        (
+            ("train/x/sub-1.png", "test/x/sub-1_b.png", "train/y/2.png"),
+            "sub-1 is in two splits.*column patient",
+        ),
     ],
 )
 def test_classes_that_cannot_be_learned_are_named(tmp_path, names, message):
@@ -171,7 +234,7 @@ def test_segmentation_takes_images_with_a_label_map(tmp_path):
     volumes(tmp_path, *images, *(f"labels/{index}.nii.gz" for index in range(4)))
     found = learn(tmp_path, "segmentation", preprocessing=SPACE)
     assert splits(found) == {"train": 3, "val": 1}
-    assert found.notes == ("1 of 5 images have no label map and are left out.",)
+    assert found.notes[0] == "1 of 5 images have no label map and are left out."
 
 
 def test_names_of_labels_come_from_the_table(tmp_path):
@@ -182,6 +245,16 @@ def test_names_of_labels_come_from_the_table(tmp_path):
     rows[-1]["label"] = "1=heart"
     with pytest.raises(InputError, match="different things in different label maps"):
         learn(table(tmp_path, *rows), "segmentation")
+
+
+def test_structures_that_nobody_looked_for_in_some_cases_are_noted(tmp_path):
+    volumes(tmp_path, *(f"{kind}{index}.nii.gz" for kind in "im" for index in range(3)))
+    rows = [{"path": f"i{index}.nii.gz", "label": "image", "label_path": f"m{index}.nii.gz"} for index in range(3)]
+    notes = ["1=a;2=b; contoured here: A,B", "1=a;2=b; contoured here: A", "1=a;2=b; contoured here: A"]
+    rows += [{"path": f"m{index}.nii.gz", "label": note, "label_path": ""} for index, note in enumerate(notes)]
+    found = learn(table(tmp_path, *rows), "segmentation")
+    assert found.label_names == {1: "a", 2: "b"}
+    assert "contoured in each of the 3 cases: B in 1. In the others it is learned" in found.notes[-1]
 
 
 def test_boxes_of_a_table_are_instances_for_detection_alone(tmp_path):
@@ -237,6 +310,13 @@ def test_broken_coco_annotations_are_told(tmp_path):
 )
 def test_the_real_sets_keep_their_splits(data_folder, name, task, wanted):
     assert splits(learn(data_folder / name, task)) == wanted
+
+
+def test_structures_that_a_real_set_lacks_are_noted(data_folder):
+    (note,) = learn(data_folder / "openkbp_hn_ct", "segmentation").notes
+    assert "each of the 63 cases: Esophagus in " in note
+    assert "Larynx in " in note
+    assert "Mandible" not in note
 
 
 def test_both_frames_of_a_real_patient_belong_together(data_folder):

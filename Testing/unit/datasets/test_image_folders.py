@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from MaskWhatMattersLib.datasets.image_folders import FolderImage, folder_images, split_in
+from MaskWhatMattersLib.datasets.image_folders import FolderImage, folder_images
 
 
 def pictures(folder: Path, *names: str) -> Path:
@@ -89,17 +89,6 @@ def test_equal_names_in_two_splits_keep_the_split_in_front(tmp_path):
     images = found(pictures(tmp_path, "train/x/1.png", "valid/x/1.png", "valid/x/2.png"))
     assert sorted(images) == ["train/x/1", "valid/x/1", "x/2"]
     assert {each.folder for each in images.values()} == {"x"}
-    assert images["train/x/1"].patient != images["valid/x/1"].patient
-
-
-def test_a_patient_is_one_in_all_splits(tmp_path):
-    images = found(pictures(tmp_path, "train/sub-01_a.png", "test/sub-01_b.png", "test/sub-02.png"))
-    assert {each.patient for each in images.values()} == {"sub-01", "sub-02"}
-
-
-@pytest.mark.parametrize(("word", "split"), [("Train", "train"), ("val2017", "val"), ("testing", "test"), ("x", None)])
-def test_words_for_splits(word, split):
-    assert split_in(word) == split
 
 
 def test_label_maps_without_an_image_are_a_problem(tmp_path):

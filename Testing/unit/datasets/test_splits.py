@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from MaskWhatMattersLib.datasets.image_cases import ImageCase
-from MaskWhatMattersLib.datasets.splits import assign_splits, keep_patients, patient_in
+from MaskWhatMattersLib.datasets.splits import assign_splits, keep_patients, patient_in, split_in
 from MaskWhatMattersLib.errors import InputError
 from unit.volumes.grids import counted
 
@@ -27,14 +27,51 @@ def validated(cases, **options) -> set[str]:
     [
         ("sub-01_ses-2_T1w", "sub-01"),
         ("sub-ab12/anat/T1w", "sub-ab12"),
-        ("set/patient001_frame02", "set/patient001"),
+        ("set/patient001_frame02", "patient001"),
         ("pt_100", "pt_100"),
-        ("glioma/0209", "glioma/0209"),
-        ("scan", "scan"),
+        ("benign/study_subj7_2", "subj7"),
+        ("b/patient3/scan1", "patient3"),
+        ("glioma/0209", None),
+        ("scan", None),
+        ("subset0/patch12", None),
+        ("dept_12", None),
     ],
 )
-def test_a_name_may_name_its_patient(name, patient):
+def test_a_name_may_name_its_patient_whatever_folder_it_lies_in(name, patient):
     assert patient_in(name) == patient
+
+
+@pytest.mark.parametrize(
+    ("name", "volume"),
+    [
+        ("a/volume_1_slice_1", "volume_1"),
+        ("train/a/volume_1_slice_22", "volume_1"),
+        ("val2017/ct9-z003", "ct9"),
+        ("scan12 frame 4", "scan12"),
+        ("x7_img2", "x7"),
+        ("case7/scan1_slice_3", "case7/scan1"),
+        ("slice_3", None),
+        ("tumour/slice_3", None),
+        ("batch7/img_0012", None),
+        ("brain_slice_3", None),
+        ("set_2d/t1_slice_3", None),
+        ("case7/t1_slice_3", "case7"),
+        ("case7/slice_3", "case7"),
+        ("0001", None),
+        ("scan_2", None),
+    ],
+)
+def test_slices_of_a_volume_belong_together_and_mere_numbers_say_nothing(name, volume):
+    assert patient_in(name) == volume
+
+
+def test_a_folder_with_a_number_may_be_a_class():
+    assert patient_in("grade2/volume_1_slice_1", "grade2") == "volume_1"
+
+
+@pytest.mark.parametrize(("word", "split"), [("Train", "train"), ("val2017", "val"), ("testing", "test"), ("x", None)])
+def test_words_for_splits(word, split):
+    assert split_in(word) == split
 
 
 @given(st.lists(st.integers(0, 12), min_size=2, max_size=40), st.floats(0.05, 0.95), st.integers(0, 5))
@@ -86,6 +123,25 @@ def test_a_class_with_one_member_cannot_be_validated():
         assign_splits(cases, 0.2, 0, by_class=True)
     with pytest.raises(InputError, match="There is 1 patient"):
         assign_splits([case("a", "p"), case("b", "p")], 0.2, 0)
+
+
+def test_patients_with_images_of_two_classes_are_drawn_once_and_for_the_rarer():
+    cases = [case(f"x{index}", f"p{index}", class_name="x") for index in range(10)]
+    cases += [case(f"y{index}", f"p{index}", class_name="y") for index in range(2)]
+    for seed in range(5):
+        found = assign_splits(cases, 0.25, seed, by_class=True)
+        assert [each.split for each in found[10:]] in (["train", "val"], ["val", "train"])
+        assert [each.split for each in found[:2]] == [each.split for each in found[10:]]
+        assert sum(each.split == "val" for each in found[2:10]) == 2
+
+
+def test_a_class_is_not_lost_because_most_of_its_patients_have_a_rarer_one_too():
+    cases = [case(f"x{index}", f"p{index}", class_name="x") for index in range(2)]
+    cases += [case(f"y{index}", f"p{index}", class_name="y") for index in range(3)]
+    found = assign_splits(cases, 0.25, 0, by_class=True)
+    assert {each.class_name for each in found if each.split == "train"} == {"x", "y"}
+    assert sum(each.split == "val" for each in found[:2]) == 1
+    assert {each.class_name for each in keep_patients(cases, 0.1, 0)} == {"x", "y"}
 
 
 def test_without_validation_everybody_is_learned_from():
