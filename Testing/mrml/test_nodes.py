@@ -114,7 +114,9 @@ def test_missing_values_are_refused_or_replaced_by_the_darkest(scene, bad):
     array[0, 0, 0, 0], array[0, 1, 1, 1] = bad, -3.0
     node = node_from_volume(scene, Volume(array, np.eye(4)), "gaps")
     with pytest.raises(InputError, match=r'1 voxels of "gaps".*Replace missing values'):
-        volume_from_node(node)
+        volume_from_node(node, replace_nan=False)
+    with pytest.raises(InputError, match=r'1 voxels of "gaps".*Repair the volume first'):
+        volume_from_node(node)  # where no such choice is offered
     assert volume_from_node(node, replace_nan=True).array[0, 0, 0, 0] == -3.0
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import slicer
 
 from MaskWhatMattersLib.bridge.adapt_cases import Pair, is_node, name_of, require_node
@@ -17,6 +16,7 @@ from MaskWhatMattersLib.bridge.regions import labels_from_node, segment_names
 from MaskWhatMattersLib.datasets.image_cases import ImageCase, Split
 from MaskWhatMattersLib.errors import InputError
 from MaskWhatMattersLib.volumes import write_volume
+from MaskWhatMattersLib.volumes.label_values import whole_values
 
 MOST_CLASSES = 254
 """Values of a label map of eight bits; 255 says that nobody decided."""
@@ -164,13 +164,10 @@ def _values_of(node: Node) -> list[int]:
     stamp, known = _values.get(node.GetID(), (-1, []))
     if stamp != image.GetMTime():
         try:
-            array = voxels_of(node)
+            array = voxels_of(node, copy=False)
         except InputError:
             return []
-        found = np.unique(array)
-        if not np.array_equal(found, np.round(found)) or found.size > MOST_CLASSES + 1:
-            found = found[:0]
-        known = [int(value) for value in found if value != 0]
+        known = [value for value in whole_values(array, MOST_CLASSES + 1) or () if value != 0]
         _values[node.GetID()] = image.GetMTime(), known
     return known
 

@@ -5,6 +5,7 @@ The scene is never changed by reading it: transforms are composed with the affin
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,13 +28,14 @@ Array = NDArray[Any]
 _PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
-def volume_from_node(node: Node, *, modality: str | None = None, replace_nan: bool = False) -> Volume:
+def volume_from_node(node: Node, *, modality: str | None = None, replace_nan: bool | None = None) -> Volume:
     """Copy a scalar volume node into a `Volume` in world coordinates.
 
     Args:
         node: vtkMRMLScalarVolumeNode; linear parent transforms are applied to the copy.
         modality: "CT", "MR" or "XR" where the user says so; otherwise what DICOM says.
-        replace_nan: Give voxels that are NaN or infinite the darkest value of the scan instead of refusing them.
+        replace_nan: Give voxels that are NaN or infinite the darkest value of the scan instead of refusing them;
+            None refuses them where the user is not offered that choice.
 
     Returns:
         Array [1, D, H, W] in the node's own number type.
@@ -51,14 +53,18 @@ def volume_from_node(node: Node, *, modality: str | None = None, replace_nan: bo
     )
     missing = count_not_finite(volume)
     if missing and not replace_nan:
-        raise InputError(
-            f'{missing} voxels of "{volume.name}" hold no number (NaN or infinity). '
-            'Tick "Replace missing values" under Advanced (replaceNan=True in the console), or correct the volume.'
-        )
+        choice = 'Tick "Replace missing values" under Advanced (replaceNan=True in the console), or repair the volume.'
+        advice = "Repair the volume first, or leave it out." if replace_nan is None else choice
+        raise InputError(f'{missing} voxels of "{volume.name}" hold no number (NaN or infinity). {advice}')
     if missing:
         finite = volume.array[np.isfinite(volume.array)]
         volume = replace_not_finite(volume, float(finite.min()) if finite.size else 0.0)
     return volume
+
+
+def nameless(volume: Volume) -> Volume:
+    """The same voxels as another computer gets them: nodes are often called after patients."""
+    return replace(volume, name="")
 
 
 def require_voxels(node: Node) -> Any:
@@ -83,8 +89,12 @@ def require_voxels(node: Node) -> Any:
     return image
 
 
-def voxels_of(node: Node) -> Array:
-    """A copy of the voxels, [1, D, H, W]; grey that is stored as red, green and blue becomes one value.
+def voxels_of(node: Node, *, copy: bool = True) -> Array:
+    """The voxels, [1, D, H, W]; grey that is stored as red, green and blue becomes one value.
+
+    Args:
+        node: Volume node.
+        copy: Give an array of its own; otherwise, where possible, the node's, to look at and not to keep.
 
     Raises:
         InputError: No node, no voxels, several values per voxel, or true colour.
@@ -95,7 +105,8 @@ def voxels_of(node: Node) -> Array:
     shape = tuple(reversed(image.GetDimensions()))
     flat = vtk_to_numpy(image.GetPointData().GetScalars())
     if image.GetNumberOfScalarComponents() == 1:
-        return np.array(flat.reshape((1, *shape)), copy=True)
+        array: Array = flat.reshape((1, *shape))
+        return array.copy() if copy else array
     try:
         return grey_of(flat[:, :3]).reshape((1, *shape))
     except InputError as error:

@@ -21,6 +21,7 @@ from MaskWhatMattersLib.bridge.segmentations import resample_segment
 from MaskWhatMattersLib.errors import InputError
 from MaskWhatMattersLib.volumes import Volume, resample_like
 from MaskWhatMattersLib.volumes.geometry import Affine
+from MaskWhatMattersLib.volumes.label_values import with_values
 
 REGION_CLASSES = ("vtkMRMLSegmentationNode", "vtkMRMLLabelMapVolumeNode", "vtkMRMLMarkupsROINode")
 
@@ -89,8 +90,7 @@ def labels_from_node(node: Node, volume_node: Node, classes: Mapping[str, int]) 
     else:
         grid = Volume(labels[None], affine)
         values = resample_like(volume_from_node(node), grid, "nearest", 0).array[0]
-        for text, value in classes.items():
-            labels[values == float(text)] = value
+        labels = with_values(values, {int(text): value for text, value in classes.items()})
         claims = int(np.count_nonzero(labels))
     marked = int(np.count_nonzero(labels))
     if marked == 0:
