@@ -10,6 +10,7 @@ from typing import Any
 
 import qt
 import slicer
+from slicer.i18n import tr as _
 
 from MaskWhatMattersLib.bridge.threads import TICK_MS, let_threads_run
 from MaskWhatMattersLib.errors import ConsentRequiredError, InputError, JobCancelledError, JobError
@@ -17,6 +18,7 @@ from MaskWhatMattersLib.errors import ConsentRequiredError, InputError, JobCance
 _CLOCK_S = 0.1  # more often the shown time need not change
 _TRAINING_CANCEL_S = 180.0  # a step of the whole network on an old processor, and the model written
 _ESTIMATE_CANCEL_S = 2.0
+_TRAINING = ("training",)
 _runners: dict[tuple[str | None, ...], Any] = {}
 _closing_is_arranged = False
 
@@ -49,7 +51,7 @@ class JobMonitor:
         self.is_over = False
         self._on_finished, self._on_failed, self._on_cancelled = on_finished, on_failed, on_cancelled
         self._on_event, self._on_tick = on_event, on_tick
-        self._scene_was_closed = False
+        self._scene_was_closed = self._is_told_to_wait = False
         self._started = self._clock_shown = time.monotonic()
         scene = slicer.mrmlScene
         self._scene = scene
@@ -85,8 +87,18 @@ class JobMonitor:
             if ended or now - self._clock_shown >= _CLOCK_S:
                 self._clock_shown = now
                 self._call(self._on_tick, now - self._started)
+                self._tell_waiting()
         if ended:
             self._end()
+
+    def _tell_waiting(self) -> None:
+        """Say once that a training waits for another one."""
+        if self._is_told_to_wait or self.job.state != "queued" or self.job not in unfinished_trainings()[1:]:
+            return
+        self._is_told_to_wait = True
+        from MaskWhatMattersLib.jobs.events import Event  # needs pydantic, which is not there when a panel opens
+
+        self._call(self._on_event, Event("stage", stage=str(_("Waiting for another training to end"))))
 
     def _on_timer(self) -> None:
         let_threads_run()
@@ -170,11 +182,16 @@ def training_runner() -> Any:
     """
     from MaskWhatMattersLib.jobs import LocalWorkerRunner
 
-    key = ("training",)
-    if key not in _runners:
+    if _TRAINING not in _runners:
         _arrange_closing()
-        _runners[key] = LocalWorkerRunner(cancel_timeout_s=_TRAINING_CANCEL_S)
-    return _runners[key]
+        _runners[_TRAINING] = LocalWorkerRunner(cancel_timeout_s=_TRAINING_CANCEL_S)
+    return _runners[_TRAINING]
+
+
+def unfinished_trainings() -> list[Any]:
+    """Jobs of trainings on this computer that wait or run, of all tabs and modules; the first one runs."""
+    runner = _runners.get(_TRAINING)
+    return runner.unfinished() if runner is not None else []
 
 
 def estimate_runner() -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import qt
 from slicer.i18n import tr as _
 
-from MaskWhatMattersLib.bridge.jobs import JobMonitor
+from MaskWhatMattersLib.bridge.jobs import JobMonitor, unfinished_trainings
 from MaskWhatMattersLib.bridge.widgets import describe_failure
 from MaskWhatMattersLib.errors import InputError, JobCancelledError, JobError
 
@@ -111,7 +111,7 @@ class EstimateLine:
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(_DELAY_MS)
-        self._timer.connect("timeout()", self.measure)
+        self._timer.connect("timeout()", self._on_timer)
         self.is_eager = True
         """Whether an estimate may be made unasked."""
         ui.estimateButton.connect("clicked()", self.measure)
@@ -144,8 +144,11 @@ class EstimateLine:
             self._timer.start()
 
     def measure(self) -> None:
-        """Make an estimate now."""
+        """Make an estimate now; not beside a training, which wants processor and memory for itself."""
         self.stop()
+        if unfinished_trainings():
+            self._show(str(_("No estimate while a training runs.")))
+            return
         self._show(str(_("Estimate: measuring one step...")))
         try:
             self._run = self._start(self._on_end)
@@ -159,6 +162,12 @@ class EstimateLine:
         if run is not None:
             run.cancel()
             self._show("")
+
+    def _on_timer(self) -> None:
+        if unfinished_trainings():
+            self._timer.start()  # asks again
+        else:
+            self.measure()
 
     def _on_end(self, run: EstimateRun) -> None:
         if run is not self._run:

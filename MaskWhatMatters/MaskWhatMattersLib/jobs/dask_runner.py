@@ -75,6 +75,11 @@ class DaskRunner(abc.ABC):
         self._queue.put((job, (spec, data)))
         return job
 
+    def unfinished(self) -> list[Job]:
+        """Jobs that have not ended, the one that was submitted first in front."""
+        with self._lock:
+            return [job for job in self._jobs.values() if not job.done()]
+
     def close(self, wait: bool = True) -> None:
         """Cancel all jobs and leave no process, connection or file behind. May be called twice, from any thread.
 
