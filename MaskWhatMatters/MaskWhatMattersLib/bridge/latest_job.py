@@ -24,7 +24,7 @@ class LatestJob:
     Args:
         on_result: Called with the result of each job.
         on_error: Called with what went wrong.
-        delay_ms: How long after a request its job is submitted.
+        delay_ms: How long after a request its job is submitted, where the request does not say otherwise.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class LatestJob:
         self._monitor: JobMonitor | None = None
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
-        self._timer.setInterval(delay_ms)
+        self._delay_ms = delay_ms
         self._timer.connect("timeout()", self._submit)
 
     @property
@@ -43,11 +43,19 @@ class LatestJob:
         """Whether a job runs or waits."""
         return self._monitor is not None or self._waiting is not None
 
-    def ask(self, request: Request) -> None:
-        """Ask for a job; an earlier request that did not begin is forgotten."""
+    def ask(self, request: Request, quiet_ms: int = 0) -> None:
+        """Ask for a job; an earlier request that did not begin is forgotten.
+
+        Args:
+            request: Submits it.
+            quiet_ms: Submit it only when so long nothing else was asked for in this way, as while somebody types.
+        """
         self._waiting = request
-        if self._monitor is None and not self._timer.active:
+        if quiet_ms:
+            self._timer.setInterval(quiet_ms)
             self._timer.start()
+        elif self._monitor is None and not self._timer.active:
+            self._start_soon()
 
     def stop(self) -> None:
         """Forget everything; the result of a job that runs is dropped."""
@@ -57,7 +65,13 @@ class LatestJob:
         if monitor is not None:
             monitor.cancel()
 
+    def _start_soon(self) -> None:
+        self._timer.setInterval(self._delay_ms)
+        self._timer.start()
+
     def _submit(self) -> None:
+        if self._monitor is not None:
+            return  # its end lets the next one begin
         request, self._waiting = self._waiting, None
         if request is None:
             return
@@ -80,5 +94,5 @@ class LatestJob:
         try:
             tell()
         finally:
-            if self._waiting is not None:
-                self._timer.start()
+            if self._waiting is not None and not self._timer.active:
+                self._start_soon()

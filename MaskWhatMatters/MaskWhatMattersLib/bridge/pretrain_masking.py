@@ -24,7 +24,7 @@ class PretrainMasking:
 
     def __init__(self, ui: Any, parameters: PanelParameters) -> None:
         self.ui, self._parameters = ui, parameters
-        self.preview = LivePreview(ui, self._tell)
+        self.preview = LivePreview(ui, lambda text: self._tell(text or self._in_short()))
         ui.promptEdit.connect(
             "textChanged()", lambda: self._parameters.store("pretrainPrompts", ui.promptEdit.toPlainText())
         )
@@ -88,15 +88,15 @@ class PretrainMasking:
             for name in names:
                 getattr(ui, name).visible = visible
         ui.ratioLabel.text = _("Hidden overall:") if by_region else _("Hidden:")
-        if not hides:
-            self._tell(_("SimCLR hides nothing: it learns by comparing two views of each image."))
-        elif self.preview.last is None:
+        if not hides or self.preview.last is None:
             self._tell(self._in_short())
 
     def _in_short(self) -> str:
         """What is hidden, before a picture says it more exactly."""
         node = self._parameters.node
-        if not self.prompts:
+        if node is not None and node.pretrainMethod == HIDES_NOTHING:
+            return str(_("SimCLR hides nothing: it learns by comparing two views of each image."))
+        if node is None or not self.prompts:
             return ""
         return str(_("{inside:.0f} % of what matters and {outside:.0f} % of the rest are hidden.")).format(
             inside=node.pretrainInside, outside=node.pretrainOutside

@@ -6,16 +6,20 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import slicer
+import vtk
 from slicer.i18n import tr as _
 
 from MaskWhatMattersLib.bridge.jobs import JobMonitor, runner_for
 from MaskWhatMattersLib.bridge.latest_job import LatestJob
-from MaskWhatMattersLib.bridge.nodes import volume_from_node
+from MaskWhatMattersLib.bridge.nodes import volume_from_node, world_affine
 from MaskWhatMattersLib.bridge.picture_view import PictureView
 from MaskWhatMattersLib.bridge.widgets import describe_failure
-from MaskWhatMattersLib.errors import JobError
+from MaskWhatMattersLib.errors import GeometryError, JobError
 
 _HEIGHT = 168
+_QUIET_MS = 900
+"""So long a text or a volume must rest: finding a prompt takes seconds, and a volume is sent as a whole."""
 _WORKER_FORGOT = "Send the image"  # of the job, where its worker is a new one
 
 
@@ -72,10 +76,18 @@ def preview_now(image: Any, settings: Mapping[str, Any], position: float | None 
 
 
 def _state_of(node: Any) -> str:
-    """The same as long as neither voxels nor place of a volume change."""
-    image, parent = node.GetImageData(), node.GetParentTransformNode()
-    times = [part.GetMTime() if part is not None else 0 for part in (node, image, parent)]
-    return f"{node.GetScene().GetAddressAsString('')}-{node.GetID()}-" + "-".join(map(str, times))
+    """The same as long as neither voxels nor place in the world of a volume change."""
+    image = node.GetImageData()
+    try:
+        place = ",".join(f"{value:.9g}" for value in world_affine(node)[:3].flat)
+    except GeometryError:  # said when the voxels are wanted
+        place = "nowhere"
+    time = image.GetMTime() if image is not None else 0
+    return f"{node.GetScene().GetAddressAsString('')}-{node.GetID()}-{time}-{place}"
+
+
+def _prompts_of(settings: Mapping[str, Any]) -> Any:
+    return settings["config"].get("region", {}).get("prompts")
 
 
 class LivePreview:
@@ -96,6 +108,8 @@ class LivePreview:
         self._known = ""  # the image that the worker has
         self._position: float | None = None
         self._is_following = False
+        self._observed: Any = None  # the volume node in the picture
+        self._tags: list[int] = []
         ui.sliceSlider.connect("valueChanged(int)", self._on_slider)
 
     @property
@@ -110,28 +124,33 @@ class LivePreview:
             image: Volume node, or folder or manifest.
             settings: From `training_settings`.
         """
-        key = Preview(image, settings).key
-        if self._asked is not None and key != self._asked[0]:
+        before = self._asked
+        if before is not None and image != before[1]:
             self._position = None  # another image: where what matters is largest
-        asked = (key, image, dict(settings), self._position)
-        if asked == self._asked:
+        asked = (Preview(image, settings).key, image, dict(settings), self._position)
+        if asked == before:
             return
-        if self._asked is None:
-            self.picture.tell(_("Drawing..."))
         self._asked = asked
-        self._ask()
+        self._observe(image if hasattr(image, "GetID") else None)
+        if before is None:
+            self.picture.tell(_("Drawing..."))
+        is_typed = before is not None and _prompts_of(settings) not in (None, _prompts_of(before[2]))
+        is_edited = before is not None and image == before[1] and asked[0] != before[0]
+        self._ask(_QUIET_MS if is_typed or is_edited else 0)
 
     def stop(self, text: str = "") -> None:
         """Show nothing, or why there is nothing."""
         self._job.stop()
+        self._observe(None)
         self._asked = self.last = None
+        self._on_text("")
         if text:
             self.picture.tell(text)
         else:
             self.picture.clear()
         self._ui.sliceSlider.enabled = False
 
-    def _ask(self) -> None:
+    def _ask(self, quiet_ms: int = 0) -> None:
         _key, image, settings, position = self._asked
         preview = Preview(image, settings, position)
 
@@ -140,7 +159,7 @@ class LivePreview:
             self._known = preview.key
             return job
 
-        self._job.ask(submit)
+        self._job.ask(submit, quiet_ms)
 
     def _show(self, preview: Any) -> None:
         if self._asked is None:
@@ -164,6 +183,25 @@ class LivePreview:
         self.last = None
         self.picture.tell(f"{failure.what} {failure.advice}".strip())
         self._on_text("")
+
+    def _observe(self, node: Any) -> None:
+        """Follow the voxels and the place of one volume; None follows none."""
+        if node is self._observed:
+            return
+        for tag in self._tags:
+            self._observed.RemoveObserver(tag)
+        self._observed, self._tags = node, []
+        if node is not None:
+            events = (
+                slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent,
+                slicer.vtkMRMLTransformableNode.TransformModifiedEvent,
+                vtk.vtkCommand.ModifiedEvent,  # origin and spacing; names and attributes do not change the key
+            )
+            self._tags = [node.AddObserver(event, self._on_node) for event in events]
+
+    def _on_node(self, node: Any, _event: str) -> None:
+        if self._asked is not None and node.GetScene() is not None and node.GetImageData() is not None:
+            self.follow(node, self._asked[2])
 
     def _on_slider(self, value: int) -> None:
         if self._is_following or self._asked is None:
