@@ -12,11 +12,10 @@ from slicer.i18n import tr as _
 
 from MaskWhatMattersLib.bridge.adapt_cases import Pair
 from MaskWhatMattersLib.bridge.finetune_cases import class_names, class_problems, held_out, incomplete_scans
-from MaskWhatMattersLib.bridge.labelled_scans import LabelledScans, ask_folder
+from MaskWhatMattersLib.bridge.labelled_scans import LabelledScans, ask_folder, ask_manifest, is_manifest
 from MaskWhatMattersLib.bridge.panel_parameters import PanelParameters
 
 SCENE, FOLDER = "scene", "folder"
-_MANIFEST = ".csv"
 _PICTURES = (".png", ".jpg", ".jpeg")
 _LOOKED_AT = 100
 
@@ -33,6 +32,7 @@ class FinetuneScans(LabelledScans):
     def __init__(self, ui: Any, parameters: PanelParameters, show_problem: Callable[[str], None]) -> None:
         super().__init__(ui, parameters, show_problem, "finetuneLabelled", self._measuring)
         ui.folderButton.connect("clicked()", self._on_folder)
+        ui.manifestButton.connect("clicked()", self._on_manifest)
 
     @property
     def source(self) -> str:
@@ -67,7 +67,7 @@ class FinetuneScans(LabelledScans):
         if self.source == SCENE:
             return super().problems() + class_problems(slicer.mrmlScene, self.labelled)
         folder = self.folder
-        if folder is None or folder.is_dir() or (folder.is_file() and folder.suffix.lower() == _MANIFEST):
+        if folder is None or folder.is_dir() or is_manifest(folder):
             return []
         return [str(_("{folder} is neither a folder nor a manifest (.csv).")).format(folder=folder)]
 
@@ -114,6 +114,12 @@ class FinetuneScans(LabelledScans):
         if chosen is not None:
             self._parameters.store("finetuneFolder", str(chosen))
             self._parameters.store("finetuneDims", dims_of(chosen))
+            self._show_problem("")
+
+    def _on_manifest(self) -> None:
+        chosen = ask_manifest(_("Manifest of the labelled images"))
+        if chosen is not None:
+            self._parameters.store("finetuneFolder", str(chosen))
             self._show_problem("")
 
 

@@ -160,6 +160,17 @@ class LabelledScans:
         ui.removePairButton.enabled = bool(self._table.selected())
 
 
+def is_manifest(path: Path) -> bool:
+    """Whether a file may be a table that names images."""
+    return path.is_file() and path.suffix.lower() == ".csv"
+
+
+def ask_manifest(caption: str) -> Path | None:
+    """Ask for a table that names images; None when the user thinks better of it."""
+    chosen = qt.QFileDialog.getOpenFileName(slicer.util.mainWindow(), caption, "", _("Manifest (*.csv)"))
+    return Path(str(chosen)) if chosen else None
+
+
 def ask_folder(caption: str) -> Path | None:
     """Ask for a folder; None when the user thinks better of it."""
     chosen = qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), caption)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from MaskWhatMattersLib.errors import InputError
 
+_DATE = re.compile(r"-\d{4}-\d{2}-\d{2}(-\d+)?(?=-|$)")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -16,7 +17,7 @@ def new_model_folder(name: str, base: str) -> Path:
 
     Args:
         name: As typed; empty takes the base with today's date, made unique.
-        base: What a name begins with that nobody typed.
+        base: What a name begins with that nobody typed; the date of a start model is left out.
 
     Raises:
         InputError: Not a name, or one that is taken.
@@ -34,7 +35,7 @@ def new_model_folder(name: str, base: str) -> Path:
         if typed.lower() in taken or (folder / typed).exists():
             raise InputError(f"There is a model {typed} already. Choose another name.")
         return folder / typed
-    base = f"{base}-{datetime.date.today().isoformat()}"
+    base = f"{_DATE.sub('', base)}-{datetime.date.today().isoformat()}"
     wanted, number = base, 1
     while wanted.lower() in taken or (folder / wanted).exists():
         number += 1

@@ -7,6 +7,7 @@ from typing import Any
 from slicer.i18n import tr as _
 
 from MaskWhatMattersLib.bridge.compute_choice import fill_compute_combo, fill_device_combo
+from MaskWhatMattersLib.bridge.finetune_scans import fill_source_combo
 from MaskWhatMattersLib.relevance.registry import LocalizerInfo, available_localizers
 
 
@@ -19,7 +20,6 @@ def fill_pretrain_combos(ui: Any) -> None:
     """Fill every combo box of the tab; the entries carry what the parameter node keeps."""
     for combo, choices in (
         (ui.dimsCombo, ((_("Volumes (3D)"), 3), (_("Pictures and slices (2D)"), 2))),
-        (ui.sourceCombo, ((_("This scene"), "scene"), (_("A folder"), "folder"))),
         (
             ui.methodCombo,
             (
@@ -34,5 +34,6 @@ def fill_pretrain_combos(ui: Any) -> None:
     ):
         for text, value in choices:
             combo.addItem(text, value)
+    fill_source_combo(ui.sourceCombo)
     fill_device_combo(ui.deviceCombo)
     fill_compute_combo(ui.computeCombo)

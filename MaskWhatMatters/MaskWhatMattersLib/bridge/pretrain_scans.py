@@ -12,7 +12,7 @@ from slicer.i18n import tr as _
 from MaskWhatMattersLib.bridge.adapt_cases import store_unlabelled, stored_unlabelled
 from MaskWhatMattersLib.bridge.case_table import TickList
 from MaskWhatMattersLib.bridge.finetune_scans import dims_of
-from MaskWhatMattersLib.bridge.labelled_scans import ask_folder
+from MaskWhatMattersLib.bridge.labelled_scans import ask_folder, ask_manifest, is_manifest
 from MaskWhatMattersLib.bridge.panel_parameters import PanelParameters
 from MaskWhatMattersLib.bridge.scene_views import SCALAR_CLASSES, VOLUME_CLASSES, scalar_scans
 
@@ -34,6 +34,7 @@ class PretrainScans:
         ui.tickAllButton.connect("clicked()", lambda: self._tick_all(True))
         ui.untickAllButton.connect("clicked()", lambda: self._tick_all(False))
         ui.folderButton.connect("clicked()", self._on_folder)
+        ui.manifestButton.connect("clicked()", self._on_manifest)
 
     @property
     def is_folder(self) -> bool:
@@ -67,9 +68,11 @@ class PretrainScans:
             return "" if self.ticked else str(_("Tick at least one scan first; many are better"))
         if self.folder is None:
             return str(_("Choose a folder of images first"))
-        if not is_remote and not self.folder.exists():
+        if is_remote or self.folder.is_dir() or is_manifest(self.folder):
+            return ""
+        if not self.folder.exists():
             return str(_("There is no folder {folder}")).format(folder=self.folder)
-        return ""
+        return str(_("{folder} is neither a folder nor a manifest (.csv)")).format(folder=self.folder)
 
     def show(self) -> None:
         """Show what the parameter node holds."""
@@ -107,3 +110,8 @@ class PretrainScans:
         if folder is not None:
             self._parameters.store("pretrainFolder", str(folder))
             self._parameters.store("pretrainDims", dims_of(folder))
+
+    def _on_manifest(self) -> None:
+        manifest = ask_manifest(_("Manifest of images"))
+        if manifest is not None:
+            self._parameters.store("pretrainFolder", str(manifest))

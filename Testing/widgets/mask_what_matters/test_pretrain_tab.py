@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from pretrain_tab import PretrainTab
+from pretrain_tab import TINY, PretrainTab
 
 
 @pytest.fixture
@@ -64,6 +64,81 @@ def test_folder_that_is_not_there_is_told(tab, tmp_path):
     assert "There is no folder" in tab.ui.applyButton.toolTip
     tab.ui.folderEdit.text = str(tmp_path)
     assert tab.ui.applyButton.enabled
+
+
+def test_file_that_is_no_manifest_is_told(tab, tmp_path):
+    (tmp_path / "notes.txt").write_text("no images")
+    tab.choose(tab.ui.sourceCombo, "folder")
+    tab.ui.folderEdit.text = str(tmp_path / "notes.txt")
+    assert not tab.ui.applyButton.enabled
+    assert "neither a folder nor a manifest" in tab.ui.applyButton.toolTip
+
+
+def test_manifest_is_chosen_in_a_dialog(host, tab, tmp_path):
+    (tmp_path / "images.csv").write_text("path\n")
+    tab.choose(tab.ui.sourceCombo, "folder")
+    host.dialogs.answers.append(str(tmp_path / "images.csv"))
+    tab.ui.manifestButton.click()
+    assert tab.parameters.pretrainFolder == str(tmp_path / "images.csv")
+    assert tab.ui.applyButton.enabled, tab.ui.applyButton.toolTip
+
+
+def test_sentence_goes_with_the_picture_that_it_was_about(picturing, tmp_path):
+    picturing.ui.promptEdit.setPlainText("")
+    picturing.wait_for_picture()
+    assert "tokens" in picturing.ui.overallLabel.text
+    picturing.choose(picturing.ui.sourceCombo, "folder")
+    assert "Choose a folder" in picturing.ui.previewLabel.text
+    assert picturing.ui.overallLabel.text == ""
+
+
+def test_reason_for_no_picture_is_shown_in_lines(host, tab):
+    for seed in range(2):
+        scan = host.slicer.mrmlScene.GetFirstNodeByName(f"Patient {seed}")
+        host.slicer.util.updateVolumeFromArray(scan, np.full((20, 28, 32), np.nan, np.float32))
+    tab.tick_all()
+    tab.wait_for_picture()
+    assert "Repair the volume first" in tab.ui.previewLabel.text
+    assert tab.ui.previewLabel.wordWrap
+
+
+def test_prompt_is_looked_for_when_it_is_typed_whole(picturing, monkeypatch):
+    from MaskWhatMattersLib.bridge import pretrain_preview
+
+    asked = []
+    submit = pretrain_preview.Preview.submit
+    monkeypatch.setattr(
+        pretrain_preview.Preview,
+        "submit",
+        lambda preview, *, send: (
+            asked.append(preview._settings["config"]["region"]["prompts"]) or submit(preview, send=send)
+        ),
+    )
+    for length in range(1, 5):
+        picturing.ui.promptEdit.setPlainText("gone"[:length])
+        end = time.monotonic() + 0.2
+        picturing.host.wait_until(lambda end=end: time.monotonic() > end, 5)
+    picturing.wait_for_picture()
+    assert asked == [["gone"]]
+
+
+def test_changed_voxels_and_place_refresh_the_picture_and_an_attribute_does_not(host, picturing):
+    preview = picturing.panel.masking.preview
+    scan = host.slicer.mrmlScene.GetFirstNodeByName("Patient 0")
+    scan.SetAttribute("note", "read")
+    assert not preview.is_busy
+    before = preview.last
+    host.slicer.util.updateVolumeFromArray(scan, np.random.default_rng(9).normal(size=(20, 28, 32)))
+    assert preview.is_busy
+    assert picturing.wait_for_picture().png != before.png
+    inner, outer = (host.slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode") for _ in range(2))
+    inner.SetAndObserveTransformNodeID(outer.GetID())
+    scan.SetAndObserveTransformNodeID(inner.GetID())
+    picturing.wait_for_picture()
+    assert not preview.is_busy
+    host.slicer.util.updateTransformMatrixFromArray(outer, np.diag([-1.0, -1.0, 1.0, 1.0]))
+    assert preview.is_busy
+    picturing.wait_for_picture()
 
 
 def test_folder_is_chosen_in_a_dialog(host, tab, tmp_path):
@@ -257,3 +332,37 @@ def test_leaving_the_tab_ends_the_worker_that_estimates(host, tab):
     tab.widget.ui.tabs.setCurrentIndex(0)
     assert ("estimate",) not in jobs._runners
     host.wait_until(lambda: runner.worker_pid is None, 60)
+
+
+def stop(tab, run) -> None:
+    run.cancel()
+    tab.host.wait_until(lambda: run.done, 60)
+
+
+@pytest.fixture
+def other_training(tab):
+    """A training from the console, that another one has to wait for."""
+    scan = tab.host.slicer.mrmlScene.GetFirstNodeByName("Patient 0")
+    run = tab.widget.logic.pretrain([scan], wait=False, config={**TINY, "steps": 100_000})
+    tab.host.wait_until(lambda: run.steps > 0, 60)
+    yield run
+    stop(tab, run)
+
+
+def test_no_step_is_measured_beside_a_training_of_any_tab(tab, other_training):
+    tab.tick_all()
+    tab.ui.estimateButton.click()
+    assert "while a training runs" in tab.ui.estimateLabel.text
+    assert not tab.panel.estimate.is_measuring
+    stop(tab, other_training)
+    tab.ui.estimateButton.click()
+    assert tab.panel.estimate.is_measuring
+
+
+def test_training_that_waits_for_another_one_says_so(tab, other_training):
+    tab.tick_all()
+    tab.train(steps=2)
+    tab.host.wait_until(lambda: "Waiting for another training" in tab.ui.stageLabel.text, 30)
+    stop(tab, other_training)
+    tab.wait()
+    assert tab.state == "done", tab.ui.failureLabel.text
