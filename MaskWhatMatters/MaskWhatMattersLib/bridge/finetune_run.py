@@ -29,10 +29,12 @@ _SCORES = {
     "auroc": "AUROC",
     "auprc": "AUPRC",
     "f1": "F1",
-    "mask_ap": "MaskAP",
     "box_ap": "BoxAP",
+    "box_ap50": "BoxAP50",
+    "mask_ap": "MaskAP",
+    "mask_ap50": "MaskAP50",
 }
-_FIRST = {"segmentation": "dice", "classification": "accuracy", "detection": "mask_ap"}
+_FIRST = {"segmentation": "dice", "classification": "accuracy", "detection": "box_ap"}
 _VALIDATION, _TEST = "val_", "test_"
 
 
