@@ -12,12 +12,14 @@ _HIDDEN, _EDGE = 112, 88
 """Grey of a hidden token, and of the line that tells it from its neighbours."""
 _OUTLINE = (255, 235, 60)
 _WANTED = 384
-"""Small pictures are shown with whole pixels repeated until their longer side has about so many."""
 _GAP = 8
 
 
 def masked_picture(
-    picture: NDArray[np.uint8], hidden: NDArray[np.bool_] | None = None, region: NDArray[np.bool_] | None = None
+    picture: NDArray[np.uint8],
+    hidden: NDArray[np.bool_] | None = None,
+    region: NDArray[np.bool_] | None = None,
+    wanted: int = _WANTED,
 ) -> NDArray[np.uint8]:
     """A picture with its hidden tokens covered and its region outlined.
 
@@ -25,11 +27,12 @@ def masked_picture(
         picture: Grey values, [H, W].
         hidden: True for hidden tokens, [rows, columns], which divide H and W; None covers nothing.
         region: True in the relevant region, [H, W]; None outlines nothing.
+        wanted: Small pictures are shown with whole pixels repeated until their longer side has about so many.
 
     Returns:
         RGB, [k H, k W, 3], with k the whole number that makes small pictures large enough to look at.
     """
-    factor = max(1, round(_WANTED / max(picture.shape)))
+    factor = max(1, round(wanted / max(picture.shape)))
     grey = _enlarged(picture, (factor, factor))
     if hidden is not None:
         token = (grey.shape[0] // hidden.shape[0], grey.shape[1] // hidden.shape[1])

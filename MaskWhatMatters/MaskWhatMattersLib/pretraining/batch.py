@@ -34,14 +34,16 @@ class ViewsBatch(NamedTuple):
 
 
 class Reconstruction(NamedTuple):
-    """For the eye; z-scored intensity, float32 [B, C, *spatial].
+    """For the eye; images are z-scored intensity, float32 [B, C, *spatial].
 
     Attributes:
         original: The images.
         masked: The images with hidden tokens at the images' lowest value.
         reconstructed: Visible tokens as they are, hidden ones as the decoder thinks they are.
+        hidden: True for tokens that the encoder did not see, bool [B, *grid].
     """
 
     original: Tensor
     masked: Tensor
     reconstructed: Tensor
+    hidden: Tensor

@@ -2,40 +2,65 @@
 
 from __future__ import annotations
 
-import io
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
+from MaskWhatMattersLib.masking.preview import masked_picture, png_of, side_by_side
 from MaskWhatMattersLib.pretraining.batch import Reconstruction
 
-_GAP = 4
 _WANTED = 192
-"""Small images are shown with whole pixels repeated until their sides are about this long."""
+"""Pixels of the longer side of small images; a picture travels with the log."""
 
 
 def triplet_png(reconstruction: Reconstruction) -> bytes:
-    """The first image of a batch; of a volume the central axial slice, patient's right at the left, front at the top.
+    """The first image of a batch; of a volume an axial slice, patient's right at the left, front at the top.
 
-    Grey goes from the lowest to the 99.5th percentile of the original.
+    That slice is the one nearest to the middle in which some tokens are hidden and others are not. Hidden tokens are
+    grey squares in the middle picture; elsewhere grey goes from the lowest to the 99.5th percentile of the original.
     """
-    from PIL import Image
+    hidden = reconstruction.hidden[0].cpu().numpy()
+    slab, place = _slice_of(hidden, reconstruction.original.shape[2:])
+    original = _plane(reconstruction.original[0, 0], place)
+    reconstructed = _plane(reconstruction.reconstructed[0, 0], place)
+    low, high = float(original.min()), float(np.percentile(original, 99.5))
+    left, right = (_grey(plane, low, high) for plane in (original, reconstructed))
+    covered = _upright(hidden if slab is None else hidden[slab], is_slice=slab is not None)
+    panels = [
+        masked_picture(left, wanted=_WANTED),
+        masked_picture(left, covered, wanted=_WANTED),
+        masked_picture(right, wanted=_WANTED),
+    ]
+    return png_of(side_by_side(side_by_side(panels[0], panels[1]), panels[2]))
 
-    panels = [_panel(images) for images in reconstruction]
-    low, high = float(panels[0].min()), float(np.percentile(panels[0], 99.5))
-    grey = [np.clip((panel - low) / max(high - low, 1e-6) * 255, 0, 255).astype(np.uint8) for panel in panels]
-    factor = max(1, round(_WANTED / max(grey[0].shape)))
-    grey = [panel.repeat(factor, axis=0).repeat(factor, axis=1) for panel in grey]
-    gap = np.full((grey[0].shape[0], _GAP), 255, np.uint8)
-    picture = np.concatenate([grey[0], gap, grey[1], gap, grey[2]], axis=1)
-    lines = io.BytesIO()
-    Image.fromarray(picture).save(lines, format="PNG")
-    return lines.getvalue()
+
+def _slice_of(hidden: NDArray[np.bool_], spatial: tuple[int, ...]) -> tuple[int | None, int | None]:
+    """Place of the slice to show in the grid of tokens and in voxels; None for pictures."""
+    if hidden.ndim == 2:
+        return None, None
+    depth = spatial[0] // hidden.shape[0]
+    flat = hidden.reshape(hidden.shape[0], -1)
+    mixed = np.flatnonzero(flat.any(1) & ~flat.all(1))
+    middle = spatial[0] // 2
+    if len(mixed) == 0:
+        return middle // depth, middle
+    nearest = np.clip(middle, mixed * depth, mixed * depth + depth - 1)  # voxel of each slab of tokens
+    best = int(np.argmin(np.abs(nearest - middle)))
+    return int(mixed[best]), int(nearest[best])
 
 
-def _panel(images: object) -> NDArray[np.float32]:
-    array: NDArray[np.float32] = images[0, 0].detach().float().cpu().numpy()  # type: ignore[index]
-    if array.ndim == 2:
-        return array
-    # Prepared volumes run to the head, the front and the patient's right; pictures run down and to the viewer's right.
-    return array[array.shape[0] // 2, ::-1, ::-1]
+def _plane(image: Tensor, place: int | None) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = image.detach().float().cpu().numpy()
+    return array if place is None else _upright(array[place], is_slice=True)
+
+
+def _upright(plane: NDArray[Any], *, is_slice: bool) -> NDArray[Any]:
+    """Prepared volumes run to the front and the patient's right; pictures run down and to the viewer's right."""
+    return plane[::-1, ::-1] if is_slice else plane
+
+
+def _grey(plane: NDArray[np.float32], low: float, high: float) -> NDArray[np.uint8]:
+    grey: NDArray[np.uint8] = np.clip((plane - low) / max(high - low, 1e-6) * 255, 0, 255).astype(np.uint8)
+    return grey

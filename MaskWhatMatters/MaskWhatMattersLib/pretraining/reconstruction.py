@@ -56,4 +56,4 @@ def reconstruction(prediction: Tensor, batch: MaskedBatch, target: TargetConfig)
     masked = unpatchify(torch.where(hidden, lowest, tokens), patch_size, grid)
     guessed = unpatchify(predicted_intensity(prediction, images, batch, target), patch_size, grid)
     is_guessed = unpatchify(hidden.expand_as(tokens), patch_size, grid) & batch.valid[:, None]
-    return Reconstruction(images, masked, torch.where(is_guessed, guessed, images))
+    return Reconstruction(images, masked, torch.where(is_guessed, guessed, images), batch.hidden)
