@@ -12,7 +12,7 @@ from MaskWhatMattersLib.config_files import checked_settings, merged
 from MaskWhatMattersLib.datasets.image_cases import ImageCases
 from MaskWhatMattersLib.errors import InputError
 from MaskWhatMattersLib.jobs.spec import JobSpec
-from MaskWhatMattersLib.jobs.training_run import train_in_folder, with_files
+from MaskWhatMattersLib.jobs.training_run import require_checkpoint, train_in_folder, with_files
 from MaskWhatMattersLib.training.run_result import RunResult
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class PretrainSpec(JobSpec):
     resume: bool = Field(
         True, description="Go on with the run in the output folder. False: take a free name (-2, -3, ...) instead."
     )
+    must_go_on: bool = Field(False, description="Refuse to begin anew where the output folder has no checkpoint.")
     data: Path | None = Field(None, description="Folder or manifest; None: an `ImageCases` is the job's data.")
     preset: Literal["fast", "paper", "best"] | None = Field(None, description="Settings to start from.")
     method: Literal["spark", "mae", "simmim", "simclr"] | None = Field(None, description="As in the config when None.")
@@ -89,6 +90,8 @@ def run(spec: PretrainSpec, context: Progress, cases: ImageCases | None = None) 
     from MaskWhatMattersLib.pretraining.train import train
     from MaskWhatMattersLib.pretraining.trained_model import begin_run, export_model
 
+    if spec.must_go_on:
+        require_checkpoint(spec.output)
     config = pretrain_settings(spec)
     found = _learned_from(cases if cases is not None else _cases_of(spec, config.preprocessing))
     notes: list[str] = list(found.notes)

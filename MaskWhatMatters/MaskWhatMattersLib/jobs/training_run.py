@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar
 
-from MaskWhatMattersLib.errors import JobCancelledError
+from pydantic import Field
+
+from MaskWhatMattersLib.errors import InputError, JobCancelledError
+from MaskWhatMattersLib.jobs.spec import JobSpec
 from MaskWhatMattersLib.training.launched import is_first_process
 
 if TYPE_CHECKING:
@@ -30,6 +35,45 @@ class Trained(Protocol):
 
 
 Result = TypeVar("Result", bound=Trained)
+
+
+class DiscardSpec(JobSpec):
+    """Remove the folder of a run whose model was sent back to another computer."""
+
+    function: ClassVar[str] = "MaskWhatMattersLib.jobs.training_run:discard"
+
+    output: Path = Field(description="Folder of the run.")
+
+
+def discard(spec: DiscardSpec, context: Progress) -> None:
+    """Remove the folder of a run, and the one around it when nothing else is in there.
+
+    Raises:
+        InputError: It is not the folder of a run.
+    """
+    from MaskWhatMattersLib.training.runs import RUN_FILE
+
+    if not (spec.output / RUN_FILE).is_file():
+        raise InputError(f"{spec.output} is not the folder of a training: it has no {RUN_FILE}. Nothing was removed.")
+    context.stage("Removing the files of the training")
+    shutil.rmtree(spec.output, ignore_errors=True)
+    with contextlib.suppress(OSError):  # other runs are in it
+        spec.output.parent.rmdir()
+
+
+def require_checkpoint(folder: Path) -> None:
+    """See that there is a training to go on with.
+
+    Raises:
+        InputError: There is none, for example because another worker had begun it.
+    """
+    from MaskWhatMattersLib.training.checkpoints import CHECKPOINT
+
+    if not (folder / CHECKPOINT).is_file():
+        raise InputError(
+            f"There is no checkpoint of the training {folder.name} on the computer that was asked to go on with it. "
+            "Go on where it was paused, or start a new one."
+        )
 
 
 def train_in_folder(

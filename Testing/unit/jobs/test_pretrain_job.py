@@ -23,6 +23,7 @@ from MaskWhatMattersLib.jobs.pretrain_job import (
     PretrainSpec,
     pretrain_settings,
 )
+from MaskWhatMattersLib.jobs.training_run import DiscardSpec
 from MaskWhatMattersLib.models import find_model, read_card
 from MaskWhatMattersLib.training.checkpoints import CHECKPOINT, read_checkpoint
 from MaskWhatMattersLib.training.points import parse_picture, parse_point
@@ -211,3 +212,23 @@ def test_a_run_killed_hard_goes_on_with_two_processes(data: Path, tmp_path: Path
     subprocess.run(launcher, check=True, capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     assert read_checkpoint(output)["step"] == 60
     assert (output / "model.safetensors").is_file()
+
+
+def test_going_on_without_a_checkpoint_is_refused_and_begins_nothing(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no checkpoint of the training run on the computer"):
+        run(spec(data, tmp_path / "run", must_go_on=True))
+    assert not (tmp_path / "run").exists()
+
+
+def test_folder_of_a_run_is_removed_once_its_model_was_sent_back(data: Path, tmp_path: Path) -> None:
+    output = tmp_path / "token" / "run"
+    assert set(run(spec(data, output, send_back=True)).files) == {"model.json", "model.safetensors"}
+    run(DiscardSpec(output=output))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_only_the_folder_of_a_run_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    with pytest.raises(InputError, match="Nothing was removed"):
+        run(DiscardSpec(output=tmp_path / "own"))
+    assert (tmp_path / "own").is_dir()
