@@ -12,7 +12,7 @@ import slicer
 
 from MaskWhatMattersLib.bridge.corn_results import AtriumRow, atrium_rows, show_atrium
 from MaskWhatMattersLib.bridge.jobs import JobMonitor, runner_for
-from MaskWhatMattersLib.bridge.nodes import require_voxels, volume_from_node
+from MaskWhatMattersLib.bridge.nodes import nameless, require_voxels, volume_from_node
 from MaskWhatMattersLib.bridge.setup import missing_packages
 from MaskWhatMattersLib.errors import InputError, JobCancelledError, JobError
 
@@ -49,6 +49,7 @@ class CornSegmentRun:
         *,
         body_surface_m2: float | None = None,
         replace_nan: bool = False,
+        is_remote: bool = False,
         on_event: Callable[[Any], None] = lambda event: None,
         on_tick: Callable[[float], None] = lambda seconds: None,
         on_end: Callable[[CornSegmentRun], None] = lambda run: None,
@@ -62,6 +63,7 @@ class CornSegmentRun:
         self.errors: list[tuple[str, Exception]] = []
         self.state = "running"
         self._runner, self._spec = runner, spec
+        self._is_remote = is_remote
         self._body_surface_m2, self._replace_nan = body_surface_m2, replace_nan
         self._on_event, self._on_tick, self._on_end = on_event, on_tick, on_end
         self._scans = [_Scan(node.GetID(), node.GetName()) for node in volume_nodes]
@@ -115,7 +117,7 @@ class CornSegmentRun:
             scan = self._scans[self._index]
             try:
                 volume = volume_from_node(self._node_of(scan), replace_nan=self._replace_nan)
-                job = self._runner.submit(self._spec, volume)
+                job = self._runner.submit(self._spec, nameless(volume) if self._is_remote else volume)
             except (InputError, JobError) as error:
                 if len(self._scans) == 1:
                     raise
@@ -219,4 +221,4 @@ def start_segmentation(
     ca, certificate, key = tls_files
     runner = runner_for(scheduler, consent=consent, tls_ca=ca, tls_cert=certificate, tls_key=key)
     listening: dict[str, Any] = {name: callback for name, callback in (callbacks or {}).items() if callback is not None}
-    return CornSegmentRun(runner, spec, nodes, **listening, **options)
+    return CornSegmentRun(runner, spec, nodes, is_remote=bool(scheduler), **listening, **options)

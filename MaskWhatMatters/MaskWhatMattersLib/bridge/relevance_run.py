@@ -9,7 +9,7 @@ import slicer
 
 from MaskWhatMattersLib.bridge.answers import Row, clean_prompts, show_answer
 from MaskWhatMattersLib.bridge.jobs import JobMonitor, runner_for
-from MaskWhatMattersLib.bridge.nodes import require_voxels, volume_from_node
+from MaskWhatMattersLib.bridge.nodes import nameless, require_voxels, volume_from_node
 from MaskWhatMattersLib.bridge.regions import region_from_node
 from MaskWhatMattersLib.bridge.setup import missing_packages
 from MaskWhatMattersLib.errors import InputError, JobCancelledError, JobError
@@ -41,6 +41,7 @@ class RelevanceRun:
         region_node: Any = None,
         segment_id: str | None = None,
         replace_nan: bool = False,
+        is_remote: bool = False,
         on_event: Callable[[Any], None] = lambda event: None,
         on_tick: Callable[[float], None] = lambda seconds: None,
         on_end: Callable[[RelevanceRun], None] = lambda run: None,
@@ -55,6 +56,8 @@ class RelevanceRun:
         cleaned = clean_prompts(prompts)
         volume = volume_from_node(volume_node, modality=modality, replace_nan=replace_nan)
         region = region_from_node(region_node, volume_node, segment_id) if localizer_info(localizer).needs_roi else None
+        if is_remote:
+            volume, region = nameless(volume), region if region is None else nameless(region)
         spec = RelevanceSpec(prompts=tuple(cleaned), localizer=localizer, model=model, device=device, modality=modality)
         self.nodes: list[Any] = []
         self.rows: list[Row] = []
@@ -158,4 +161,4 @@ def start_relevance(
     ca, certificate, key = tls_files
     runner = runner_for(scheduler, consent=consent, tls_ca=ca, tls_cert=certificate, tls_key=key)
     listening: dict[str, Any] = {name: callback for name, callback in (callbacks or {}).items() if callback is not None}
-    return RelevanceRun(runner, volume_node, prompts, **listening, **options)
+    return RelevanceRun(runner, volume_node, prompts, is_remote=bool(scheduler), **listening, **options)
