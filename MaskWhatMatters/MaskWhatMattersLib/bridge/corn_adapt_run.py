@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +68,8 @@ class CornAdaptRun(TrainingRun):
         """Write a scan with its label."""
         assert self.folder is not None
         source, pair = self._pairs[index]
-        self._written.append(write_case(self.scene, source, pair, self.folder, name))
+        case = write_case(self.scene, source, pair, self.folder, self.file_name(index))
+        self._written.append(replace(case, name=name))
 
     def submission(self) -> tuple[JobSpec, tuple[Any, ...]]:
         """The training with all scans."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +13,12 @@ from slicer.i18n import tr as _
 
 from MaskWhatMattersLib.bridge.adapt_cases import Pair
 from MaskWhatMattersLib.bridge.finetune_cases import class_names, held_out, scene_case
+from MaskWhatMattersLib.bridge.nodes import nameless
 from MaskWhatMattersLib.bridge.training_plots import TrainingPlots
 from MaskWhatMattersLib.bridge.training_run import MODEL_FILE, TrainingRun
 from MaskWhatMattersLib.datasets.image_cases import ImageCase, ImageCases, Split
 from MaskWhatMattersLib.errors import ModelFileError
+from MaskWhatMattersLib.volumes import read_volume
 
 if TYPE_CHECKING:
     from MaskWhatMattersLib.jobs.spec import JobSpec
@@ -82,7 +84,7 @@ class FinetuneRun(TrainingRun):
             output: Folder of the model on this computer.
             settings: What `FinetuneSpec` takes, beside task, scans and output.
             start_files: Start model and card by file name, for a worker on another computer.
-            callbacks: See `TrainingRun`; `remote`, too.
+            callbacks: See `TrainingRun`; `origin`, too.
         """
         self.task, self._scans, self._settings, self._start_files = task, scans, settings, start_files
         self.scores: dict[str, float] = {}
@@ -97,9 +99,21 @@ class FinetuneRun(TrainingRun):
     def prepare(self, index: int, name: str) -> None:
         """Write a scan with its label map, or keep both as voxels."""
         split: Split = "val" if index in self._held_out else "train"
-        made = scene_case(self.scene, self._scans.pairs[index], self._classes, name, split, self.folder)
-        self._cases.append(made.case)
+        made = scene_case(
+            self.scene, self._scans.pairs[index], self._classes, self.file_name(index), split, self.folder
+        )
+        case = replace(made.case, name=name)
+        self._cases.append(self._nameless(case) if self.remote else case)
         self._case_notes += [made.note] if made.note else []
+
+    def _nameless(self, case: ImageCase) -> ImageCase:
+        """A case as another computer gets it: voxels, even of files, and nothing that says whose they are."""
+        image, label_map = (
+            nameless(read_volume(one) if isinstance(one, Path) else one) if one is not None else None
+            for one in (case.image, case.label_map)
+        )
+        assert image is not None
+        return replace(case, image=image, label_map=label_map, patient=self.origin.pseudonym(case.patient))
 
     def submission(self) -> tuple[JobSpec, tuple[Any, ...]]:
         """The finetuning with all scans."""
@@ -115,7 +129,8 @@ class FinetuneRun(TrainingRun):
             **self._settings,
         )
         names = dict(enumerate(self._classes, start=1))
-        cases = ImageCases(tuple(self._cases), tuple(self._case_notes), names)
+        notes = () if self.remote else tuple(self._case_notes)  # they name scans
+        cases = ImageCases(tuple(self._cases), notes, names)
         return spec, (cases if self._scans.folder is None else None, self._start_files)
 
     def keeping(self) -> JobSpec | None:
@@ -136,6 +151,7 @@ class FinetuneRun(TrainingRun):
 
     def take_result(self, result: Any) -> None:
         """The measures of the step that was kept."""
+        self.notes = (*self._case_notes, *self.notes) if self.remote else self.notes
         numbers = {name: value for name, value in result.metrics.items() if name != "loss" and not math.isnan(value)}
         of_test = {name.removeprefix(_TEST): value for name, value in numbers.items() if name.startswith(_TEST)}
         of_validation = {name: value for name, value in numbers.items() if not name.startswith((_TEST, _VALIDATION))}

@@ -15,6 +15,7 @@ from MaskWhatMattersLib.bridge.finetune_cases import class_problems
 from MaskWhatMattersLib.bridge.finetune_run import FinetuneRun, FinetuneScans
 from MaskWhatMattersLib.bridge.jobs import estimate_runner, runner_for, training_runner
 from MaskWhatMattersLib.bridge.new_models import new_model_folder
+from MaskWhatMattersLib.bridge.paused_runs import RunOrigin
 from MaskWhatMattersLib.bridge.setup import missing_packages
 from MaskWhatMattersLib.bridge.training_estimate import EstimateRun
 from MaskWhatMattersLib.errors import ConsentRequiredError, InputError, JobError, ModelFileError
@@ -86,8 +87,8 @@ def start_finetuning(
     listening: dict[str, Any] = {key: callback for key, callback in (callbacks or {}).items() if callback is not None}
     runner = _scheduler(scheduler, consent, tls_files) if scheduler else training_runner()
     files = _start_files(start_model) if scheduler else None
-    remote = bool(scheduler)
-    return FinetuneRun(runner, task, scans, output, settings, start_files=files, remote=remote, **listening)
+    origin = RunOrigin.new(scheduler)
+    return FinetuneRun(runner, task, scans, output, settings, start_files=files, origin=origin, **listening)
 
 
 def start_estimate(

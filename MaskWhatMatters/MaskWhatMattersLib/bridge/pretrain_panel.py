@@ -28,7 +28,7 @@ from MaskWhatMattersLib.bridge.pretrain_settings import (
     console_settings,
     required_packages,
 )
-from MaskWhatMattersLib.bridge.pretrain_start import finish_paused, model_folder
+from MaskWhatMattersLib.bridge.pretrain_start import finish_paused, model_folder, paused_folder
 from MaskWhatMattersLib.bridge.setup import missing_packages
 from MaskWhatMattersLib.bridge.training_estimate import EstimateLine, EstimateRun
 from MaskWhatMattersLib.bridge.widgets import JobBar, SetupStrip, ask_user
@@ -169,10 +169,15 @@ class PretrainPanel:
         """Keep the model of the paused pretraining as it is, and give up going on with it."""
         name = self.paused.name
         model = finish_paused(name) if name else None
+        self.ui.useModelButton.visible = model is not None
         self.paused.forget()
         if model is not None:
             self._made = name
             self.progress.tell(_("Kept <b>{name}</b>.").format(name=name))
+        elif name:
+            self.progress.tell(
+                _("There is no model <b>{name}</b> on this computer, so nothing was kept.").format(name=name)
+            )
         self.refresh()
 
     def _start(self, call: dict[str, Any], name: str, *, resume: bool = False) -> None:
@@ -189,6 +194,7 @@ class PretrainPanel:
         self._call = call
         self.job.begin()
         self.progress.clear()
+        self.ui.useModelButton.visible = True
         self._show_pause()
         slicer.app.processEvents()
         try:
@@ -345,6 +351,10 @@ class PretrainPanel:
         """Why the paused pretraining cannot be gone on with; empty when it can."""
         if self._parameters.node is None or not self.paused.name:
             return ""
+        try:
+            paused_folder(self.paused.name, scheduler_of(self._parameters.node))
+        except InputError as error:
+            return str(error)
         return self._packages_problem() or self._images_problem()
 
     def _show_pause(self) -> None:

@@ -26,6 +26,8 @@ class PretrainRun(TrainingRun):
         loss: Last training loss; None before the first point.
     """
 
+    can_be_paused = True
+
     def __init__(
         self,
         runner: Any,
@@ -41,7 +43,7 @@ class PretrainRun(TrainingRun):
             images: Folder or manifest, or node IDs and paths.
             output: Folder of the model on this computer.
             settings: What `PretrainSpec` takes, beside images and output.
-            callbacks: See `TrainingRun`; `remote` and `resumed`, too.
+            callbacks: See `TrainingRun`; `origin` and `resumed`, too.
         """
         self.settings = {**settings, "config": with_live(settings["config"])}
         self._data = images if isinstance(images, Path) else None
@@ -57,14 +59,20 @@ class PretrainRun(TrainingRun):
 
     def prepare(self, index: int, name: str) -> None:
         """Write a scan, or keep its voxels."""
-        image = image_of(self.scene, self._sources[index], self.folder, name)
+        image = image_of(self.scene, self._sources[index], self.folder, self.file_name(index))
         self._cases.append(ImageCase(name, image, name, "train"))
 
     def submission(self) -> tuple[JobSpec, tuple[Any, ...]]:
         """The pretraining with all images."""
         from MaskWhatMattersLib.jobs.pretrain_job import PretrainSpec
 
-        spec = PretrainSpec(output=self.worker_output, data=self._data, send_back=self.remote, **self.settings)
+        spec = PretrainSpec(
+            output=self.worker_output,
+            must_go_on=self._resumed,
+            data=self._data,
+            send_back=self.remote,
+            **self.settings,
+        )
         return spec, (ImageCases(tuple(self._cases)),) if self._data is None else ()
 
     def keeping(self) -> JobSpec:

@@ -13,6 +13,7 @@ from MaskWhatMattersLib.bridge.adapt_cases import is_node, repeated_scans, requi
 from MaskWhatMattersLib.bridge.jobs import estimate_runner, runner_for, training_runner
 from MaskWhatMattersLib.bridge.new_models import new_model_folder
 from MaskWhatMattersLib.bridge.nodes import require_voxels, world_from_parent
+from MaskWhatMattersLib.bridge.paused_runs import RunOrigin, forget_pause, paused_origin
 from MaskWhatMattersLib.bridge.pretrain_run import PretrainRun
 from MaskWhatMattersLib.bridge.pretrain_settings import required_packages
 from MaskWhatMattersLib.bridge.setup import missing_packages
@@ -49,7 +50,8 @@ def start_pretraining(
         JobError: A package is missing.
     """
     chosen = _images(images, is_remote=bool(scheduler))
-    output = paused_folder(name, is_remote=bool(scheduler)) if resume else model_folder(name, settings["method"])
+    output = paused_folder(name, scheduler) if resume else model_folder(name, settings["method"])
+    origin = (paused_origin(output) if resume else None) or RunOrigin.new(scheduler)
     method, dims, preset = settings["method"] or "mae", settings["dims"] or 3, settings["preset"] or ""
     missing = missing_packages(() if scheduler else required_packages(method, dims, preset))
     if missing:
@@ -59,7 +61,7 @@ def start_pretraining(
         )
     listening: dict[str, Any] = {key: callback for key, callback in (callbacks or {}).items() if callback is not None}
     runner = _runner(scheduler, consent, tls_files) if scheduler else training_runner()
-    return PretrainRun(runner, chosen, output, dict(settings), remote=bool(scheduler), resumed=resume, **listening)
+    return PretrainRun(runner, chosen, output, dict(settings), origin=origin, resumed=resume, **listening)
 
 
 def start_estimate(
@@ -100,17 +102,25 @@ def model_folder(name: str, method: str | None) -> Path:
     return new_model_folder(name, f"{method or 'mae'}-encoder")
 
 
-def paused_folder(name: str, *, is_remote: bool) -> Path:
+def paused_folder(name: str, scheduler: str) -> Path:
     """The folder of a paused pretraining.
 
+    Args:
+        name: Of the model.
+        scheduler: Where it shall go on; empty for this computer.
+
     Raises:
-        InputError: There is none of that name; where it runs elsewhere, that is looked for there.
+        InputError: There is none of that name, or it was paused elsewhere.
     """
     from MaskWhatMattersLib.models.places import default_user_folder
 
     folder = default_user_folder() / name
-    if not name or not (is_remote or (folder / CHECKPOINT).is_file()):
+    known, is_here = paused_origin(folder), (folder / CHECKPOINT).is_file()
+    if not name or not (is_here or (known is not None and known.scheduler)):
         raise InputError(f'There is no paused pretraining "{name}". Give the name of one, or start a new one.')
+    place = known.scheduler if known is not None else ""
+    if place != scheduler:
+        raise InputError(f"It was paused on {place or 'this computer'}: choose that under Advanced.")
     return folder
 
 
@@ -125,6 +135,7 @@ def finish_paused(name: str) -> Path | None:
     folder = default_user_folder() / name
     model = folder / MODEL_FILE
     if model.is_file():
+        forget_pause(folder)
         (folder / CHECKPOINT).unlink(missing_ok=True)
         return model
     return None

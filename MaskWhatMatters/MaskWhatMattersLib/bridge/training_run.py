@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import qt
 import slicer
 from slicer.i18n import tr as _
 
 from MaskWhatMattersLib.bridge.adapt_cases import case_names, is_node, name_of, require_node
-from MaskWhatMattersLib.bridge.jobs import JobMonitor
-from MaskWhatMattersLib.bridge.nodes import volume_from_node
+from MaskWhatMattersLib.bridge.jobs import JobMonitor, close_runners
+from MaskWhatMattersLib.bridge.nodes import nameless, volume_from_node
+from MaskWhatMattersLib.bridge.paused_runs import NOTE, SCAN, RunOrigin, forget_pause, note_pause
 from MaskWhatMattersLib.bridge.training_plots import TrainingPlots
 from MaskWhatMattersLib.errors import InputError, JobCancelledError, JobError
 from MaskWhatMattersLib.training.points import parse_picture, parse_point
@@ -34,8 +37,9 @@ class TrainingRun:
     """A running or finished training; a subclass says what is trained on, by which job, and what its points mean.
 
     Scans are made ready one by one between events, so that the GUI does not wait: those of the scene are written to
-    temporary files, or kept as voxels where the worker is on another computer (`folder` is None then). Cancelling keeps
-    the last step as a model; `pause` keeps the checkpoint as well, to go on from.
+    temporary files, or kept as voxels where the worker is on another computer (`folder` is None then). That one gets no
+    name of a scan or a patient, and what it says is put back into names here. Cancelling keeps the last step as a
+    model; `pause` keeps the checkpoint as well, to go on from.
 
     Attributes:
         state: "running", "cancelling", "done", "failed", "cancelled" or "paused".
@@ -49,7 +53,11 @@ class TrainingRun:
         can_go_on: Whether it ended with a checkpoint to go on from.
         notes: What the job's result tells the person, one sentence each.
         plots: The curves in the scene.
+        origin: Where it is computed.
     """
+
+    can_be_paused: ClassVar[bool] = False
+    """Whether something can go on from the checkpoint of a run that was paused or failed."""
 
     def __init__(
         self,
@@ -58,7 +66,7 @@ class TrainingRun:
         sources: Sequence[str],
         plots: TrainingPlots,
         *,
-        remote: bool = False,
+        origin: RunOrigin | None = None,
         resumed: bool = False,
         on_event: Callable[[Any], None] = lambda event: None,
         on_tick: Callable[[float], None] = lambda seconds: None,
@@ -71,7 +79,7 @@ class TrainingRun:
             output: Folder of the model on this computer.
             sources: Node IDs and paths of the scans, in the order in which `prepare` gets them.
             plots: Gets the points.
-            remote: The worker is on another computer: it gets voxels, and sends the model back.
+            origin: Where it is computed; with a scheduler, the worker gets voxels and sends the model back. None: here.
             resumed: It goes on from a checkpoint.
             on_event: Called with each event; points of the curves come as readable log lines.
             on_tick: Called with the seconds since the start.
@@ -85,18 +93,23 @@ class TrainingRun:
         self.picture: tuple[int, bytes] | None = None
         self.can_go_on = False
         self.notes: tuple[str, ...] = ()
-        self.plots, self.remote = plots, remote
+        self.origin = origin or RunOrigin.new("")
+        self.plots, self.remote = plots, bool(self.origin.scheduler)
         self._runner, self._sources = runner, list(sources)
         self._on_event, self._on_tick, self._on_end = on_event, on_tick, on_end
         self._started = time.monotonic()
         self._monitor: JobMonitor | None = None
         self._is_pausing = False
         self._resumed = resumed
-        self.folder = None if remote else Path(tempfile.mkdtemp(prefix="training-", dir=slicer.app.temporaryPath))
+        self.folder = None if self.remote else Path(tempfile.mkdtemp(prefix="training-", dir=slicer.app.temporaryPath))
         """Temporary folder for scans of the scene; None where voxels are sent."""
+        self._at_exit = partial(clean_up, self.folder, output)
+        atexit.register(self._at_exit)
         self.scene = slicer.mrmlScene
         self._observer = self.scene.AddObserver(self.scene.StartCloseEvent, lambda *_: self.cancel())
-        self._names = case_names(self.scene, self._sources)
+        names = case_names(self.scene, self._sources)
+        self._names = [self.origin.pseudonym(name) for name in names] if self.remote else names
+        self._meaning = dict(zip(self._names, names, strict=True)) if self.remote else {}
         self._ready = 0
         self._timer = qt.QTimer()
         self._timer.setInterval(0)
@@ -106,13 +119,23 @@ class TrainingRun:
     @property
     def worker_output(self) -> Path:
         """Folder of the model where the job runs; on another computer, in the folder that its worker runs in."""
-        return Path("whatmatters-runs") / self.name if self.remote else self.output
+        return Path("whatmatters-runs") / self.origin.folder / self.name if self.remote else self.output
 
     # What a subclass says
 
     def prepare(self, index: int, name: str) -> None:
-        """Make one scan ready, in `folder` or as voxels; `name` is unique and any file system takes it."""
+        """Make one scan ready, in files of `folder` that are called `file_name(index)`, or as voxels.
+
+        Args:
+            index: Of the source.
+            name: Of the case, unique; a pseudonym where voxels are sent.
+        """
         raise NotImplementedError
+
+    @staticmethod
+    def file_name(index: int) -> str:
+        """What files of a scan are called, without a suffix: nobody shall find a patient's name among the files."""
+        return f"{SCAN}-{index + 1:04d}"
 
     def submission(self) -> tuple[JobSpec, tuple[Any, ...]]:
         """The job and its data; called when all scans are ready."""
@@ -221,19 +244,28 @@ class TrainingRun:
 
     def _take_event(self, event: Event) -> None:
         if event.kind != "log":
-            self._on_event(event)
+            self._pass_on(event)
             return
         if (picture := parse_picture(event.message)) is not None:
             self.picture = picture
             return
         point = parse_point(event.message)
         if point is None:
-            self._on_event(event)
+            self._pass_on(event)
             return
         self.steps, values = point
         self.values |= values
         self.plots.add(self.steps, loss=values.get("loss"), score=self.score(values))
         self._on_event(replace(event, message=self.point_text(self.steps, values)))
+
+    def _pass_on(self, event: Event) -> None:
+        self._on_event(replace(event, message=self._named(event.message)) if self._meaning else event)
+
+    def _named(self, text: str) -> str:
+        """What a worker elsewhere said, with the names of the scans."""
+        for pseudonym, name in self._meaning.items():
+            text = text.replace(pseudonym, name)
+        return text
 
     def _tick(self, _seconds: float) -> None:
         self.plots.update()
@@ -250,22 +282,26 @@ class TrainingRun:
 
     def _finish(self, result: Any) -> None:
         self._take_result(result)
-        self._end("done")
+        self._discard_and_end("done")
 
     def _take_result(self, result: Any) -> None:
         self.steps = result.steps
-        self.notes = tuple(getattr(result, "notes", ()))
+        self.notes = tuple(map(self._named, getattr(result, "notes", ())))
         self.values |= getattr(result, "metrics", {})
         _save_files(getattr(result, "files", {}), self.output)
         self.take_result(result)
 
     def _fail(self, error: Exception) -> None:
+        error.args = tuple(self._named(part) if isinstance(part, str) else part for part in error.args)
         self.error = error
         self._keep("failed")
 
     def _keep(self, state: str) -> None:
         """End in a state with what there is: where the job was stopped hard, its last checkpoint becomes the model."""
         spec = self.keeping() if self._is_ahead_of_model() else None
+        if spec is None and state == "cancelled" and self._monitor is not None:
+            self._discard_and_end(state)
+            return
         if spec is None:
             self._end(state)
             return
@@ -275,8 +311,29 @@ class TrainingRun:
                 on_finished=lambda result: self._take_kept(result, state),
                 on_failed=lambda error: self._end(state),
                 on_cancelled=lambda: self._end(state),
-                on_event=self._on_event,
+                on_event=self._pass_on,
                 on_tick=self._tick,
+            )
+        except JobError:  # Slicer is closing
+            self._end(state)
+
+    def _stays(self, state: str) -> bool:
+        """Whether the checkpoint stays, since it can be gone on from."""
+        return self.can_be_paused and (state == "failed" or (state == "cancelled" and self._is_pausing))
+
+    def _discard_and_end(self, state: str) -> None:
+        """End in a state; what lies on another computer is removed first, where nobody needs it any more."""
+        if not self.remote or self._stays(state):
+            self._end(state)
+            return
+        from MaskWhatMattersLib.jobs.training_run import DiscardSpec
+
+        try:
+            self._monitor = JobMonitor(
+                self._runner.submit(DiscardSpec(output=self.worker_output)),
+                on_finished=lambda _result: self._end(state),
+                on_failed=lambda error: self._end(state),
+                on_cancelled=lambda: self._end(state),
             )
         except JobError:  # Slicer is closing
             self._end(state)
@@ -292,21 +349,24 @@ class TrainingRun:
 
     def _take_kept(self, result: Any, state: str) -> None:
         self._take_result(result)
-        self._end(state)
+        self._discard_and_end(state)
 
     def _end(self, state: str) -> None:
         self._timer.stop()
         self.scene.RemoveObserver(self._observer)
+        atexit.unregister(self._at_exit)
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
         file, checkpoint = self.output / MODEL_FILE, self.output / CHECKPOINT
         self.model = file if file.is_file() else None
         has_begun = checkpoint.is_file() or (self.remote and (self.steps > 0 or self._resumed))
-        if state == "cancelled" and self._is_pausing and has_begun:
-            state = "paused"
-        elif self.model is not None and state != "failed":
-            checkpoint.unlink(missing_ok=True)  # it holds three times the model
-        self.can_go_on = has_begun and state in ("paused", "failed")
+        self.can_go_on = has_begun and self._stays(state)
+        if self.can_go_on:
+            note_pause(self.output, self.origin)
+            state = "paused" if state == "cancelled" else state
+        else:
+            forget_pause(self.output)
+            remove_finished_checkpoint(self.output)
         if self.model is None and not has_begun:
             shutil.rmtree(self.output, ignore_errors=True)
             self.plots.remove()
@@ -314,6 +374,27 @@ class TrainingRun:
             self.plots.update()
         self.state = state
         self._on_end(self)
+
+
+def remove_finished_checkpoint(output: Path) -> None:
+    """Remove a checkpoint that the model was made of; it holds three times the model."""
+    file, checkpoint = output / MODEL_FILE, output / CHECKPOINT
+    if checkpoint.is_file() and file.is_file() and file.stat().st_mtime >= checkpoint.stat().st_mtime:
+        checkpoint.unlink(missing_ok=True)
+
+
+def clean_up(folder: Path | None, output: Path) -> None:
+    """Leave no scans in the temporary folder when Slicer quits during a training, and no checkpoint beside its model.
+
+    Args:
+        folder: Temporary one; None without.
+        output: Folder of the model; a checkpoint that was paused stays.
+    """
+    close_runners()  # which lets a training on this computer finish its model
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
+    if not (output / NOTE).is_file():
+        remove_finished_checkpoint(output)
 
 
 def point_text(step: int, loss: float | None, score: float | None = None, score_name: str | None = None) -> str:
@@ -325,7 +406,7 @@ def point_text(step: int, loss: float | None, score: float | None = None, score_
 
 
 def image_of(scene: Any, source: str, folder: Path | None, name: str) -> Any:
-    """One scan as `ImageCase.image` has it: a node as a file in world coordinates, a file as it is.
+    """One scan as `ImageCase.image` has it: a node as a file in world coordinates, a file as it is; voxels nameless.
 
     Args:
         scene: Where the nodes are.
@@ -340,10 +421,10 @@ def image_of(scene: Any, source: str, folder: Path | None, name: str) -> Any:
         InputError: The node is gone, the scan cannot be used, or the disk is full.
     """
     if not is_node(source):
-        return Path(source) if folder is not None else read_volume(source)
+        return Path(source) if folder is not None else nameless(read_volume(source))
     volume = volume_from_node(require_node(scene, source))
     if folder is None:
-        return volume
+        return nameless(volume)
     file = folder / f"{name}.nii"
     write_volume(volume, file)
     return file

@@ -207,6 +207,7 @@ def test_scheduler_gets_voxels_and_sends_the_model_back(host, tab, user_models, 
         tab.ui.applyButton.click()
         tab.wait()
         assert model.read_bytes() != before
+        assert not list((tmp_path / "whatmatters-runs").rglob("*"))
         assert "voxels of the scans will be sent" in host.dialogs.texts()[-1]
         assert "Kept <b>from-afar</b> after" in tab.ui.resultLabel.text, tab.ui.failureLabel.text
         assert sorted(file.name for file in (user_models / "from-afar").iterdir()) == [
@@ -217,7 +218,82 @@ def test_scheduler_gets_voxels_and_sends_the_model_back(host, tab, user_models, 
         tab.train(steps=4)
         tab.wait()
         assert (tab.state, tab.ui.failureLabel.text) == ("done", "")
-        assert (user_models / "from-afar-2" / "model.safetensors").is_file()
+        again = user_models / "from-afar-2" / "model.safetensors"
+        before = again.read_bytes()
+        again.parent.rename(tmp_path / "put-away")
+        scan = host.slicer.mrmlScene.GetFirstNodeByName("Patient 0")
+        host.slicer.util.updateVolumeFromArray(scan, host.slicer.util.arrayFromVolume(scan)[::-1] * 3)
+        tab.ui.nameEdit.text = "from-afar-2"
+        tab.train(steps=4)
+        tab.wait()
+        assert len(tab.curve()) == 2
+        assert again.read_bytes() != before
+        assert not list((tmp_path / "whatmatters-runs").rglob("*"))
+
+
+def test_run_that_was_paused_here_does_not_go_on_elsewhere(tab, user_models, tmp_path):
+    from MaskWhatMattersLib.errors import InputError
+
+    tab.ui.nameEdit.text = "stays-here"
+    tab.train(steps=100_000)
+    tab.wait_for_points(2)
+    tab.ui.pauseButton.click()
+    tab.wait()
+    before = {file: file.read_bytes() for file in (user_models / "stays-here").iterdir()}
+    tab.choose(tab.ui.computeCombo, "scheduler")
+    tab.ui.schedulerEdit.text = "tcp://192.0.2.1:8786"
+    told = "It was paused on this computer: choose that under Advanced."
+    assert (tab.ui.resumeButton.enabled, tab.ui.resumeButton.toolTip) == (False, told)
+    scan = tab.host.slicer.mrmlScene.GetFirstNodeByName("Patient 0")
+    with pytest.raises(InputError, match="paused on this computer"):
+        tab.widget.logic.pretrain(scan, name="stays-here", resume=True, scheduler="tcp://192.0.2.1:8786", consent=True)
+    assert {file: file.read_bytes() for file in (user_models / "stays-here").iterdir()} == before
+    tab.choose(tab.ui.computeCombo, "local")
+    assert tab.ui.resumeButton.enabled
+
+
+def test_paused_run_that_was_removed_cannot_be_finished(tab, user_models):
+    tab.parameters.pretrainPaused = '{"name": "removed", "step": 4, "call": {}}'
+    tab.host.process_events()
+    tab.ui.keepButton.click()
+    assert tab.ui.resultLabel.text == "There is no model <b>removed</b> on this computer, so nothing was kept."
+    assert not tab.ui.pauseFrame.visible
+
+
+def test_worker_elsewhere_learns_no_name(host, tab, tmp_path):
+    from MaskWhatMattersLib.bridge.pretrain_run import PretrainRun
+    from MaskWhatMattersLib.bridge.pretrain_settings import console_settings
+    from MaskWhatMattersLib.bridge.training_run import RunOrigin
+    from probe_training import KeptRunner, texts_in
+
+    ids = [host.slicer.mrmlScene.GetFirstNodeByName(f"Patient {seed}").GetID() for seed in range(2)]
+    sent = []
+    origin = RunOrigin.new("tcp://192.0.2.1:8786")
+    for _again in range(2):
+        runner = KeptRunner()
+        run = PretrainRun(
+            runner, ids, tmp_path / "model", console_settings((), method="mae", preset="fast", dims=3), origin=origin
+        )
+        host.wait_until(lambda run=run: run.done, 30)
+        sent.append([case.name for case in runner.data[0].cases])
+        assert not [text for text in texts_in(runner.data) if "Patient" in text]
+        assert origin.secret not in str(runner.spec)
+    assert sent[0] == sent[1]
+
+
+def test_quitting_during_a_training_leaves_no_scans_and_no_dead_checkpoint(tab, user_models):
+    from MaskWhatMattersLib.bridge.training_run import clean_up
+
+    tab.ui.nameEdit.text = "quit"
+    tab.train(steps=100_000, save_every=2)
+    tab.wait_for_points(4)
+    run = tab.panel.run
+    assert sorted(file.name for file in run.folder.iterdir()) == ["scan-0001.nii", "scan-0002.nii"]
+    run.abandon()
+    clean_up(run.folder, run.output)
+    assert tab.temporary_files() == []
+    assert (user_models / "quit" / "model.safetensors").is_file()
+    assert not (user_models / "quit" / "checkpoint.ckpt").exists()
 
 
 def test_declined_consent_sends_nothing(host, tab):
