@@ -56,6 +56,7 @@ class FinetunePanel:
         self._made = ""
         self._is_shown = False
         self._agreed_schedulers: set[str] = set()
+        self._agreed_for_models: set[str] = set()
         self._fill_choices()
         self._parameters = PanelParameters(
             ui,
@@ -73,7 +74,8 @@ class FinetunePanel:
         )
         self.start = StartChoice(ui, self._parameters, self.refresh)
         self.scans = FinetuneScans(ui, self._parameters, self._show_problem)
-        self.job = JobBar(ui, self.train, self.cancel, _("Finetune"))
+        stop = (_("Stop and keep the model"), _("Stop now; what was learned so far becomes the model"))
+        self.job = JobBar(ui, self.train, self.cancel, _("Finetune"), stop)
         self.estimate = EstimateLine(ui, self._start_estimate)
         self.curves = TrainingCurves(ui)
         self._watch = NodesWatch(self.refresh)
@@ -144,8 +146,8 @@ class FinetunePanel:
             return
         scheduler = scheduler_of(parameters)
         question = _(
-            "The labelled scans of the scene will be sent to {address}; a folder must be readable there. "
-            "Names and other patient data are not sent. Go on?"
+            "The labelled scans of the scene and the start model will be sent to {address}; a folder must be readable "
+            "there. Names and other patient data are not sent. Go on?"
         ).format(address=scheduler)
         if not agrees_to_send(scheduler, question, self._agreed_schedulers, self.ask):
             return
@@ -185,10 +187,25 @@ class FinetunePanel:
     def _start_estimate(self, on_end: Callable[[EstimateRun], None]) -> EstimateRun:
         classes = 1 + max(1, self.scans.class_count())
         options = scheduler_options(self._parameters.node)
+        self._require_consent_to_send_model(options["scheduler"])
         run: EstimateRun = self.logic.estimateFinetune(
             classes=classes, wait=False, **self._settings(), **options | {"consent": True}, onEnd=on_end
         )
         return run
+
+    def _require_consent_to_send_model(self, scheduler: str) -> None:
+        """Ask before an estimate sends the start model; whoever agreed to send scans agreed to that as well.
+
+        Raises:
+            InputError: The person does not agree.
+        """
+        if not self.start.name or scheduler in self._agreed_schedulers:
+            return
+        question = _(
+            "To measure a step, the start model {model} will be sent to {address}; no scan is sent. Go on?"
+        ).format(model=self.start.name, address=scheduler)
+        if not agrees_to_send(scheduler, question, self._agreed_for_models, self.ask):
+            raise InputError(_("The start model was not sent. Measure it on this computer, or without a start model."))
 
     def _settings(self) -> dict[str, Any]:
         """What training and estimate take alike."""

@@ -51,7 +51,7 @@ def test_training_draws_its_curves_and_its_model_answers_in_the_tab_relevance(ho
     tab.ui.nameEdit.text = "finished"
     tab.train(steps=12)
     tab.wait_for_points(4)
-    assert tab.ui.applyButton.text == "Cancel"
+    assert tab.ui.applyButton.text == "Stop and keep the model"
     tab.wait()
     assert tab.state == "done", tab.ui.failureLabel.text
     np.testing.assert_array_equal(tab.curves()["Training loss"][:, 0], [2, 4, 6, 8, 10, 12])
@@ -145,6 +145,7 @@ def test_worker_that_dies_is_explained_and_its_last_checkpoint_becomes_the_model
     assert "SIGKILL" in tab.ui.failureLabel.text
     assert "Kept <b>dead-worker</b> after" in tab.ui.resultLabel.text
     assert (user_models / "dead-worker" / "model.safetensors").is_file()
+    assert not (user_models / "dead-worker" / "checkpoint.ckpt").exists()
 
 
 def test_settings_that_are_not_valid_fail_in_words_and_leave_nothing(tab, user_models):
@@ -259,7 +260,41 @@ def test_scheduler_gets_voxels_and_start_model_and_the_model_comes_back(host, ta
         start.unlink()  # the worker could not read it on another computer either
         assert run.result() == "came-back"
     assert (user_models / "came-back" / "model.safetensors").is_file()
-    assert (tmp_path / "whatmatters-runs" / "came-back").is_dir()
+    assert not list((tmp_path / "whatmatters-runs").rglob("*"))
+
+
+def test_worker_elsewhere_learns_no_name(host, tab, tmp_path):
+    from MaskWhatMattersLib.bridge.training_run import RunOrigin
+    from probe_training import KeptRunner, texts_in
+
+    pairs = [(tab.node(f"Patient {seed}"), tab.node(f"Heart {seed}")) for seed in range(3)]
+    runner = KeptRunner()
+    from MaskWhatMattersLib.bridge import finetune_start
+    from MaskWhatMattersLib.bridge.finetune_run import FinetuneRun
+
+    scans = finetune_start._scans(pairs, "segmentation", 0.2)
+    origin = RunOrigin.new("tcp://192.0.2.1:8786")
+    run = FinetuneRun(runner, "segmentation", scans, tmp_path / "model", {}, origin=origin)
+    host.wait_until(lambda: run.done, 30)
+    (cases, _files) = runner.data
+    assert len(cases.cases) == 3
+    assert not [text for text in texts_in(cases) if "Patient" in text or "Heart" in text]
+    run._fail(ValueError(f"{cases.cases[0].name} is empty"))
+    assert str(run.error) == "Patient_0 is empty"
+
+
+def test_estimate_elsewhere_asks_before_it_sends_the_start_model(host, tab, user_models, monkeypatch):
+    from MaskWhatMattersLib.bridge import finetune_start
+
+    save_tiny_encoder(user_models, "mae-ct")
+    tab.panel.use_model("mae-ct")
+    tab.choose(tab.ui.computeCombo, "scheduler")
+    tab.ui.schedulerEdit.text = "tcp://192.0.2.1:8786"
+    monkeypatch.setattr(finetune_start, "_scheduler", lambda *_args: pytest.fail("It was sent"))
+    host.dialogs.answers.append("cancel")
+    tab.ui.estimateButton.click()
+    assert "start model mae-ct will be sent" in host.dialogs.texts()[-1]
+    assert "The start model was not sent" in tab.ui.estimateLabel.text
 
 
 def test_slicer_asks_for_a_finetuning_and_reads_its_result_without_torch():
