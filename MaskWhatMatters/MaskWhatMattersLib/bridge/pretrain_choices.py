@@ -24,9 +24,9 @@ def fill_pretrain_combos(ui: Any) -> None:
             ui.methodCombo,
             (
                 (_("MAE: a transformer completes the image"), "mae"),
-                (_("SparK: a convolutional network completes it"), "spark"),
-                (_("SimMIM: a transformer that sees all tokens"), "simmim"),
-                (_("SimCLR: views are compared, nothing is hidden"), "simclr"),
+                (_("SparK: a convolutional net completes it"), "spark"),
+                (_("SimMIM: a transformer sees all tokens"), "simmim"),
+                (_("SimCLR: compares views, hides nothing"), "simclr"),
             ),
         ),
         (ui.presetCombo, ((_("Fast"), "fast"), (_("As in the paper"), "paper"), (_("Best"), "best"))),
