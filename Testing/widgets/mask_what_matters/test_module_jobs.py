@@ -6,6 +6,9 @@ import os
 import signal
 import time
 
+import numpy as np
+import pytest
+
 
 def count_nodes(host) -> int:
     return host.slicer.mrmlScene.GetNumberOfNodes()
@@ -176,3 +179,19 @@ def test_main_thread_gives_way_to_background_threads_while_a_job_runs(host, pane
     assert pauses.count(0.002) > 10
     monkeypatch.undo()
     panel.wait_for("ready")
+
+
+def test_worker_elsewhere_learns_no_name_of_a_scan(host):
+    from MaskWhatMattersLib.bridge.corn_segment_run import CornSegmentRun
+    from MaskWhatMattersLib.bridge.relevance_run import RelevanceRun
+    from MaskWhatMattersLib.errors import JobError
+    from probe_training import KeptRunner, texts_in
+
+    node = host.add_volume(np.ones((4, 5, 6), np.float32), "Patient", np.eye(4))
+    for is_remote in (False, True):
+        asked, segmented = KeptRunner(), KeptRunner()
+        with pytest.raises(JobError):
+            RelevanceRun(asked, node, "lung", is_remote=is_remote)
+        with pytest.raises(JobError):
+            CornSegmentRun(segmented, None, [node], is_remote=is_remote)
+        assert ["Patient" in texts_in(runner.data) for runner in (asked, segmented)] == [not is_remote] * 2
