@@ -1,7 +1,7 @@
 # What a developer types. `make demo` and `make test` do all the set-up they need; both can be repeated.
 #
 #   make demo     a first result in the folder output/demo, with no network
-#   make test     all tests                       (PYTEST_ARGS="-k cli" for some)
+#   make test     all tests, two at a time        (PYTEST_ARGS="-k cli" for some, TEST_PROCESSES=4 for more at a time)
 #   make check    static checks: ruff, mypy, CMake lists, the environment against constraints.txt
 #   make format   format the code and rewrite the CMake lists
 #   make bench    run the benchmarks, figures in output/bench
@@ -20,6 +20,8 @@ export WHATMATTERS_DATA := $(abspath $(WHATMATTERS_DATA))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PIP := $(PY) -m pip install --quiet -c constraints.txt
 PYTEST_ARGS ?=
+# Two processes, whole files each: what a file sets up for its tests is set up once.
+TEST_PROCESSES ?= 2
 
 # The first of these that really runs, can make environments, and is one of the versions that Slicer ships.
 FIND_PYTHON = for python in $(PYTHON) python3.11 python3.12 python3; do \
@@ -50,7 +52,7 @@ demo: $(READY)
 
 test: $(READY)
 	@$(PY) Testing/static_checks/system_libraries.py
-	OMP_NUM_THREADS=1 $(PY) -m pytest $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
 
 check: $(READY)
 	$(VENV)/bin/ruff check .
