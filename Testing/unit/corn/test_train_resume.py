@@ -32,7 +32,9 @@ def test_a_kill_at_a_random_step_leaves_no_trace_in_curves_and_weights(tmp_path)
     training["tiny_training"](killed)
     training["tiny_training"](whole)
     assert (killed / "log.csv").read_text() == (whole / "log.csv").read_text(), f"killed at step {step}"
-    assert (killed / "log.csv").read_text().splitlines()[: len(before)] == before
+    after = (killed / "log.csv").read_text().splitlines()
+    # Killed before the first validation, the old rows lack its columns.
+    assert all(row.startswith(old) for row, old in zip(after, before, strict=False))
     ends = [torch.load(run / CHECKPOINT, weights_only=True) for run in (killed, whole)]
     for part in ("module", "averaged"):
         for name, value in ends[0][part].items():

@@ -12,7 +12,7 @@ import pytest
 _HERE = Path(__file__).parent
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def corn_models(tmp_path_factory):
     """Cards of models in a user folder of their own, and a job that acts by their names: the panel needs no network."""
     from MaskWhatMattersLib.models import Metric, ModelCard, TrainingData, default_user_folder

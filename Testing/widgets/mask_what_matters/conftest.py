@@ -44,7 +44,7 @@ def probe_localizer(tmp_path_factory):
     available_localizers.cache_clear()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def user_models(tmp_path_factory):
     """An empty folder of the user's models, for this process and the workers that it starts."""
     from MaskWhatMattersLib.models import default_user_folder

@@ -294,6 +294,7 @@ def test_quitting_during_a_training_leaves_no_scans_and_no_dead_checkpoint(tab, 
     assert tab.temporary_files() == []
     assert (user_models / "quit" / "model.safetensors").is_file()
     assert not (user_models / "quit" / "checkpoint.ckpt").exists()
+    tab.panel.run = None  # Slicer is gone, and nobody waits for the end of the run
 
 
 def test_declined_consent_sends_nothing(host, tab):
