@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -26,7 +25,7 @@ from MaskWhatMattersLib.models import ModelCard
 from MaskWhatMattersLib.models.networks import read_network
 from MaskWhatMattersLib.networks.devices import torch_device
 from MaskWhatMattersLib.progress import Progress, SilentProgress
-from MaskWhatMattersLib.volumes import Volume, pad, resample_like
+from MaskWhatMattersLib.volumes import Volume, to_source
 
 
 class FinetunedSegmenter:
@@ -143,12 +142,3 @@ class FinetunedSegmenter:
             progress=progress,
         )
         return answer[:, 0] if is_volume else answer
-
-
-def to_source(values: Volume, source: Volume) -> NDArray[np.float32]:
-    """Values on a prepared grid, interpolated linearly to the image that it was prepared from, [D, H, W]."""
-    # One voxel more to every side: the image may end half a voxel beyond the prepared one.
-    grid = pad(values, (1, 1, 1), (1, 1, 1))
-    edged = np.pad(values.array, ((0, 0), (1, 1), (1, 1), (1, 1)), mode="edge")
-    answer: NDArray[np.float32] = resample_like(replace(grid, array=edged), source).array[0]
-    return answer

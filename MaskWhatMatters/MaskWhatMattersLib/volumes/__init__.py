@@ -12,7 +12,7 @@ from MaskWhatMattersLib.volumes.geometry import to_ijk, to_ras
 from MaskWhatMattersLib.volumes.grid import crop, orient, pad
 from MaskWhatMattersLib.volumes.intensity import CT_WINDOWS, percentile_range, percentile_window, window
 from MaskWhatMattersLib.volumes.paths import base_name, find_volume_paths, is_volume_path
-from MaskWhatMattersLib.volumes.resample import Interpolation, resample_like, resample_to_spacing
+from MaskWhatMattersLib.volumes.resample import Interpolation, resample_like, resample_to_spacing, to_source
 from MaskWhatMattersLib.volumes.volume import MODALITIES, Volume
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "resample_to_spacing",
     "to_ijk",
     "to_ras",
+    "to_source",
     "window",
     "write_volume",
 ]

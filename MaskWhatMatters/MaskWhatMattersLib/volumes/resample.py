@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from MaskWhatMattersLib.errors import GeometryError, InputError
 from MaskWhatMattersLib.volumes.geometry import Affine, direction_of, lps_from_ras, spacing_of, to_ras
+from MaskWhatMattersLib.volumes.grid import pad
 from MaskWhatMattersLib.volumes.sitk_images import image_from_array
 from MaskWhatMattersLib.volumes.volume import Volume
 
@@ -81,6 +82,18 @@ def resample_like(
         InputError: An unknown interpolation, or a fill value that the type cannot hold.
     """
     return _resample(volume, reference.affine, reference.spatial_shape, interpolation, fill)
+
+
+def to_source(values: Volume, source: Volume) -> NDArray[np.float32]:
+    """Values on a prepared grid, interpolated linearly to the image that it was prepared from, [D, H, W].
+
+    0 where the image goes further than the prepared grid.
+    """
+    # One voxel more to every side: the image may end half a voxel beyond the prepared one.
+    grid = pad(values, (1, 1, 1), (1, 1, 1))
+    edged = np.pad(values.array, ((0, 0), (1, 1), (1, 1), (1, 1)), mode="edge")
+    answer: NDArray[np.float32] = resample_like(replace(grid, array=edged), source).array[0]
+    return answer
 
 
 def _resample(

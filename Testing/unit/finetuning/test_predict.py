@@ -1,7 +1,5 @@
 """Applying a finetuned segmenter."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -10,7 +8,7 @@ from finetuning_phantoms import picture_cases, save_finetuned, small_config, squ
 from MaskWhatMattersLib.errors import GeometryError, JobCancelledError, ModelFileError
 from MaskWhatMattersLib.evaluation.overlap import dice
 from MaskWhatMattersLib.finetuning.card_preprocessing import CardPreprocessing
-from MaskWhatMattersLib.finetuning.predict import FinetunedSegmenter, to_source
+from MaskWhatMattersLib.finetuning.predict import FinetunedSegmenter
 from MaskWhatMattersLib.finetuning.segmentation import SegmentationTask
 from MaskWhatMattersLib.finetuning.segmentation_network import SegmentationNetworkConfig
 from MaskWhatMattersLib.models import Label, ModelCard, read_model, save_model
@@ -148,12 +146,3 @@ def test_names_come_from_the_card(model):
     segmenter = FinetunedSegmenter.load(model, "cpu")
     segmenter.card = segmenter.card.model_copy(update={"labels": (Label(value=1, name="tumour"),)})
     assert segmenter.names == {1: "tumour"}
-
-
-def test_values_on_a_coarser_grid_reach_the_border_of_the_image():
-    image = patient()[0]
-    coarse = np.eye(4) * [4, 4, 4, 1]
-    coarse[:3, 3] = image.affine[:3, 3] + 1.5
-    values = Volume(np.ones((1, 7, 8, 8), np.float32), coarse)
-    np.testing.assert_allclose(to_source(values, image), 1)
-    assert replace(image, array=to_source(values, image)[None]).spatial_shape == image.spatial_shape

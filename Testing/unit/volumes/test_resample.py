@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from MaskWhatMattersLib.errors import GeometryError, InputError
-from MaskWhatMattersLib.volumes import Volume, crop, orient, pad, resample_like, resample_to_spacing, to_ras
+from MaskWhatMattersLib.volumes import Volume, crop, orient, pad, resample_like, resample_to_spacing, to_ras, to_source
 from unit.volumes.grids import OBLIQUE, affines, counted, volumes
 
 
@@ -177,3 +177,12 @@ def test_outside_the_nearest_voxel_may_be_repeated():
     wider = pad(volume, (2, 0, 1), (0, 3, 0))
     found = resample_like(volume, wider, "nearest", fill=None).array
     np.testing.assert_array_equal(found, np.pad(volume.array, ((0, 0), (1, 0), (0, 3), (2, 0)), mode="edge"))
+
+
+def test_values_on_a_coarser_grid_reach_the_border_of_the_image():
+    image = counted(30, 32, 32, np.eye(4))
+    coarse = np.eye(4) * [4, 4, 4, 1]
+    coarse[:3, 3] = 1.5
+    values = to_source(Volume(np.ones((1, 7, 8, 8), np.float32), coarse), image)
+    assert values.shape == image.spatial_shape
+    np.testing.assert_allclose(values, 1)
