@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor, nn
+from torch import nn
 
 from MaskWhatMattersLib.datasets.image_cases import ImageCases, Split
 from MaskWhatMattersLib.errors import InputError, JobCancelledError
@@ -21,6 +19,7 @@ from MaskWhatMattersLib.finetuning.schedules import phase_at
 from MaskWhatMattersLib.finetuning.tasks import Task, make_task
 from MaskWhatMattersLib.finetuning.transfer import StartEncoder, transfer
 from MaskWhatMattersLib.progress import Progress, SilentProgress
+from MaskWhatMattersLib.training.best_weights import BestWeights
 from MaskWhatMattersLib.training.engine import (
     OutOfMemoryLadder,
     TrainingLog,
@@ -53,47 +52,6 @@ class TaskStep(nn.Module):
     def forward(self, batch: Any) -> Losses:
         """Losses of a batch."""
         return self._loss(batch)
-
-
-class BestWeights:
-    """The weights that were best on the validation split so far.
-
-    Attributes:
-        step: When that was; 0: never.
-        scores: All measures then.
-        weights: On the processor.
-    """
-
-    def __init__(self) -> None:
-        self.step = 0
-        self.scores: dict[str, float] = {}
-        self.weights: dict[str, Tensor] = {}
-
-    def offer(self, step: int, scores: Mapping[str, float], metric: str, network: nn.Module) -> None:
-        """Keep the network if it is better than every one before; a value that is no number never is."""
-        value = scores.get(metric, math.nan)
-        if math.isnan(value) or (self.step and value <= self.scores[metric]):
-            return
-        self.step, self.scores = step, dict(scores)
-        self.weights = {name: value.detach().to("cpu", copy=True) for name, value in network.state_dict().items()}
-
-    @contextmanager
-    def applied_to(self, network: nn.Module) -> Iterator[None]:
-        """Lend the best weights to a network; its own come back afterwards. Without any, it keeps its own."""
-        own = {name: value.detach().clone() for name, value in network.state_dict().items()}
-        network.load_state_dict(self.weights or own)
-        try:
-            yield
-        finally:
-            network.load_state_dict(own)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Everything, for a checkpoint."""
-        return {"step": self.step, "scores": self.scores, "weights": self.weights}
-
-    def load_state_dict(self, stored: Mapping[str, Any]) -> None:
-        """Continue from a checkpoint."""
-        self.step, self.scores, self.weights = stored["step"], dict(stored["scores"]), dict(stored["weights"])
 
 
 def train(

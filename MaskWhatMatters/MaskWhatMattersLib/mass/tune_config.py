@@ -65,9 +65,14 @@ class MassTuneConfig(BaseModel):
     @property
     def recipe(self) -> _Recipe:
         """The numbers that depend on the mode, with those of the settings on top."""
-        given = {"steps": self.steps, "token_rate": self.token_rate, "network_rate": self.network_rate}
-        given |= {"weight_decay": self.weight_decay, "decay": self.average}
-        return _RECIPES[self.mode]._replace(**{name: value for name, value in given.items() if value is not None})
+        usual = _RECIPES[self.mode]
+        return _Recipe(
+            steps=usual.steps if self.steps is None else self.steps,
+            token_rate=usual.token_rate if self.token_rate is None else self.token_rate,
+            network_rate=usual.network_rate if self.network_rate is None else self.network_rate,
+            weight_decay=usual.weight_decay if self.weight_decay is None else self.weight_decay,
+            decay=usual.decay if self.average is None else self.average,
+        )
 
     def has_baseline(self, cases: int) -> bool:
         """Whether a plain U-Net is trained on so many cases, too."""

@@ -1,7 +1,6 @@
 """The loop of finetuning: what it selects, when it looks at the test split, and how it resumes."""
 
 import csv
-import math
 import os
 import random
 import runpy
@@ -13,14 +12,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from class_pictures import TINY, class_cases
 from MaskWhatMattersLib.errors import InputError, JobCancelledError, ModelFileError
 from MaskWhatMattersLib.finetuning.classification import ClassificationTask
 from MaskWhatMattersLib.finetuning.config import FinetuneConfig
-from MaskWhatMattersLib.finetuning.train import BestWeights, train
+from MaskWhatMattersLib.finetuning.train import train
 from MaskWhatMattersLib.finetuning.transfer import StartEncoder
 from MaskWhatMattersLib.models import ModelCard
 from MaskWhatMattersLib.networks.encoders import make_encoder
@@ -129,24 +127,6 @@ def test_the_test_split_is_judged_with_the_best_weights(tmp_path, monkeypatch):
     assert len(seen["val"]) == 2
     assert torch.equal(seen["test"][0], seen["val"][0])
     assert not torch.equal(seen["test"][0], seen["val"][1])
-
-
-def test_of_equal_scores_the_earlier_wins_and_no_number_never_does():
-    best, network = BestWeights(), nn.Linear(1, 1)
-    for step, value in enumerate([math.nan, 0.5, 0.5, 0.4, math.nan], start=1):
-        best.offer(step, {"auroc": value}, "auroc", network)
-    assert (best.step, best.scores) == (2, {"auroc": 0.5})
-
-
-def test_weights_are_lent_and_come_back():
-    best, network = BestWeights(), nn.Linear(1, 1)
-    best.offer(1, {"dice": 0.5}, "dice", network)
-    first = network.weight.detach().clone()
-    with torch.no_grad():
-        network.weight += 1
-    with best.applied_to(network):
-        assert torch.equal(network.weight, first)
-    assert torch.equal(network.weight, first + 1)
 
 
 def test_the_encoder_of_the_start_model_is_used_and_told(tmp_path):
