@@ -25,7 +25,7 @@ from MaskWhatMattersLib.volumes import (
     to_source,
 )
 
-__all__ = ["Prepared", "masks_on", "prepare", "to_source"]
+__all__ = ["Prepared", "fitting_spacing", "masks_on", "prepare", "to_source"]
 
 _MARGIN_MM = 20.0
 """Kept around the body, as in the preparation of unlabelled scans of MASS."""
@@ -80,6 +80,20 @@ def prepare(volume: Volume, preprocessing: MassPreprocessing, spacing_mm: float 
         )
     values = ((clipped - mean) / deviation).astype(np.float32)
     return Prepared(replace(cut, array=values), mean, deviation, is_ct)
+
+
+def fitting_spacing(volume: Volume, preprocessing: MassPreprocessing, window: int) -> float:
+    """Spacing at which a scan is looked at, mm: the model's, or finer for a field that would not fill a window.
+
+    Never finer than the scan's own finest axis, where there is nothing more to see.
+
+    Args:
+        volume: Scan.
+        preprocessing: The model's.
+        window: Side of a window, voxels.
+    """
+    longest_mm = max(n * mm for n, mm in zip(reversed(volume.spatial_shape), volume.spacing_mm, strict=True))
+    return min(preprocessing.spacing_mm, max(longest_mm / window, min(volume.spacing_mm)))
 
 
 def masks_on(prepared: Prepared, masks: Volume) -> NDArray[np.uint8]:

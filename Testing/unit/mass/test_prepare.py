@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from MaskWhatMattersLib.errors import InputError
-from MaskWhatMattersLib.mass.prepare import masks_on, prepare, to_source
+from MaskWhatMattersLib.mass.prepare import fitting_spacing, masks_on, prepare, to_source
 from MaskWhatMattersLib.mass.preprocessing import MassPreprocessing
 from MaskWhatMattersLib.volumes import Volume, orient
 
@@ -92,3 +92,17 @@ def test_a_mask_finer_than_the_voxels_does_not_vanish():
     moved = masks_on(prepare(scan, MassPreprocessing(spacing_mm=8.0)), masks)
     assert moved[0].sum() >= 1
     assert moved[1].sum() == 0
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing_mm", "expected"),
+    [
+        ((60, 120, 160), 2.0, 1.5),  # fills more than a window
+        ((35, 51, 35), 1.0, 1.0),  # never finer than the scan
+        ((88, 100, 128), 0.5, 1.0),  # 64 mm in 64 voxels
+    ],
+)
+def test_a_small_field_of_view_is_looked_at_finer(shape, spacing_mm, expected):
+    affine = np.diag([spacing_mm] * 3 + [1.0])
+    volume = Volume(np.zeros((1, *shape), np.uint8), affine)
+    assert fitting_spacing(volume, MassPreprocessing(spacing_mm=1.5), window=64) == pytest.approx(expected)
