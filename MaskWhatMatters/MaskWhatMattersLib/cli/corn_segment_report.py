@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from MaskWhatMattersLib.cli.report_table import REPORT, ReportTable
 from MaskWhatMattersLib.cli.result_files import ResultFolder, write_nifti
-from MaskWhatMattersLib.cli.table_files import check_table_place, write_table
-from MaskWhatMattersLib.volumes import base_name
 
 if TYPE_CHECKING:
     from MaskWhatMattersLib.cli.inputs import Scan
     from MaskWhatMattersLib.corn.predict import AtriumSegmentation
 
-REPORT = "report.csv"
 COLUMNS = ("input", "volume_ml", "agreement", "boundary_entropy", "review", "seconds", "model")
-_SAVE_EVERY_S = 20.0
 
 
 class SegmentResults:
@@ -41,9 +35,7 @@ class SegmentResults:
         self.output = output
         self.entries: list[dict[str, Any]] = []
         self._keep = keep
-        self._saved = time.monotonic()
-        check_table_place(output / REPORT, (), [",".join(COLUMNS)])  # before hours of work
-        self._earlier = _read_rows(output / REPORT)
+        self._table = ReportTable(output, COLUMNS, lambda row: row["review"] != "failed")
 
     @property
     def failed(self) -> list[str]:
@@ -67,7 +59,7 @@ class SegmentResults:
                 write_nifti(volume, folder.stage(names[kind]), f"{what}; {note}")
             folder.commit()
         if replaced:
-            self._forget(scan)
+            self._table.forget(scan.path)
         self.entries.append(
             {
                 "input": str(scan.path),
@@ -83,7 +75,7 @@ class SegmentResults:
                 "error": None,
             }
         )
-        if time.monotonic() - self._saved > _SAVE_EVERY_S:
+        if self._table.is_due():
             self._write()
 
     def add_failure(self, scan: Scan, text: str) -> None:
@@ -108,21 +100,8 @@ class SegmentResults:
         parts += [f"{len(self.failed)} failed"] if self.failed else []
         return f"{', '.join(parts)}. See {REPORT} in {self.output}. Not for clinical use."
 
-    def _forget(self, scan: Scan) -> None:
-        """Drop the earlier row of another scan of this name, whose label map has just been replaced."""
-        if all(row["input"] != str(scan.path) for row in self._earlier):
-            name = base_name(scan.path).casefold()
-            self._earlier = [row for row in self._earlier if base_name(row["input"]).casefold() != name]
-
     def _write(self) -> None:
-        mine = {entry["input"] for entry in self.entries}
-        kept = [row for row in self._earlier if row["input"] not in mine]
-        text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n", extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows([*(_row(entry) for entry in self.entries), *kept])
-        write_table(text.getvalue(), self.output / REPORT)
-        self._saved = time.monotonic()
+        self._table.write(_row(entry) for entry in self.entries)
 
 
 def _row(entry: dict[str, Any]) -> dict[str, Any]:
@@ -132,12 +111,3 @@ def _row(entry: dict[str, Any]) -> dict[str, Any]:
 
 def _rounded(value: float) -> float | None:
     return None if math.isnan(value) else round(value, 4)
-
-
-def _read_rows(path: Path) -> list[dict[str, str]]:
-    """Rows of an earlier table, without those that failed."""
-    if not path.is_file():
-        return []
-    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if None not in row and None not in row.values()]
-    return [row for row in rows if row["review"] != "failed"]
