@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from MaskWhatMattersLib.corn.predict import segment_left_atrium as segment_left_atrium
+    from MaskWhatMattersLib.mass.segment_by_example import segment_by_example as segment_by_example
     from MaskWhatMattersLib.relevance import localize as localize
     from MaskWhatMattersLib.volumes import read_volume as read_volume
     from MaskWhatMattersLib.volumes import write_volume as write_volume
@@ -19,11 +20,12 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "localize": "MaskWhatMattersLib.relevance",
     "read_volume": "MaskWhatMattersLib.volumes",
+    "segment_by_example": "MaskWhatMattersLib.mass.segment_by_example",
     "segment_left_atrium": "MaskWhatMattersLib.corn.predict",
     "write_volume": "MaskWhatMattersLib.volumes",
 }
 
-__all__ = ["__version__", "localize", "read_volume", "segment_left_atrium", "write_volume"]
+__all__ = ["__version__", "localize", "read_volume", "segment_by_example", "segment_left_atrium", "write_volume"]
 
 
 def __getattr__(name: str) -> Any:

@@ -12,15 +12,19 @@ from MaskWhatMattersLib.mass.example import TaskLabel
 
 @dataclass(frozen=True, eq=False)
 class ReferenceCrop:
-    """The part of an example that was encoded, as the network saw it; left out of task files.
+    """A part of an example that labels were encoded from, as the network saw it; left out of task files.
 
     Attributes:
         image: z-scored, float16 [D, H, W], at the task's spacing, RAS.
-        masks: uint8 [K, D, H, W] for the K labels of the task; 0 throughout where the example does not have it.
+        masks: Of the labels that were encoded from this part, uint8 [len(labels), D, H, W].
+        labels: Their places among the task's labels.
+        example: Place of the example among the task's examples.
     """
 
     image: NDArray[np.float16]
     masks: NDArray[np.uint8]
+    labels: tuple[int, ...]
+    example: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +41,8 @@ class Task:
         model_sha256: Of its weights; tokens of one model mean nothing to another.
         model_file: Where it was read, for the next step on the same computer; not kept in task files.
         tuned: "tokens", "head" or "full" where they were trained.
-        crops: One per example, or empty where the examples are not at hand.
+        crops: One or more per example (labels that lie far apart are encoded apart); empty where the examples are not
+            at hand.
         notes: What the user should know of the examples, in sentences.
         research_only: Whether the model may be used for research only.
     """

@@ -1,0 +1,335 @@
+"""Segment scans as examples show it: encode the examples once, then apply the task to any number of scans."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from MaskWhatMattersLib.errors import InputError
+from MaskWhatMattersLib.mass.encode import MarkEncoder
+from MaskWhatMattersLib.mass.example import Example
+from MaskWhatMattersLib.mass.examples import shared_labels
+from MaskWhatMattersLib.mass.label_map import label_map_of
+from MaskWhatMattersLib.mass.model_files import DEFAULT_MODEL, read_mass
+from MaskWhatMattersLib.mass.notes import label_notes, scan_notes, task_notes
+from MaskWhatMattersLib.mass.prepare import masks_on, prepare
+from MaskWhatMattersLib.mass.preprocessing import MassPreprocessing
+from MaskWhatMattersLib.mass.quality import Quality, estimated_quality
+from MaskWhatMattersLib.mass.result import InContextSegmentation, LabelResult
+from MaskWhatMattersLib.mass.retrieval import FROM_EXAMPLES, mean_tokens, retrieved_tokens
+from MaskWhatMattersLib.mass.settings import SegmentSettings
+from MaskWhatMattersLib.mass.skip_windows import is_worth_it, look_from_afar, to_fine, windows_to_look_at
+from MaskWhatMattersLib.mass.task import ReferenceCrop, Task
+from MaskWhatMattersLib.mass.task_files import require_model
+from MaskWhatMattersLib.mass.windows import blended, padded, windows_over
+from MaskWhatMattersLib.models import ModelCard, find_model
+from MaskWhatMattersLib.networks.devices import torch_device
+from MaskWhatMattersLib.networks.mass_network import MassNetwork
+from MaskWhatMattersLib.progress import Progress, SilentProgress
+from MaskWhatMattersLib.volumes import Volume
+
+Precision = Literal["auto", "fp32", "bf16"]
+
+_CPU_OVERLAP = 0.25
+_GPU_OVERLAP = 0.5
+_PASS_VALUES = 2**27  # of a map at full resolution, all windows of a pass together
+_MOST_WINDOWS = 8
+
+
+class InContextSegmenter:
+    """A MASS network, kept ready for any number of tasks and scans. Make it with `load`.
+
+    Attributes:
+        network: On its device.
+        preprocessing: How scans are prepared for it.
+        card: Of the model.
+        device: Where it runs.
+        model_file: Where it was read.
+    """
+
+    def __init__(
+        self,
+        network: MassNetwork,
+        preprocessing: MassPreprocessing,
+        card: ModelCard,
+        device: torch.device,
+        *,
+        model_file: Path | None = None,
+        precision: Precision = "auto",
+    ) -> None:
+        self.network = network.to(device).eval()
+        self.preprocessing = preprocessing
+        self.card = card
+        self.device = device
+        self.model_file = model_file
+        self._precision = precision
+
+    @classmethod
+    def load(cls, model: str | Path | None = None, device: str = "auto", precision: Precision = "auto") -> Self:
+        """A model by name or file; the bundled one when None.
+
+        Args:
+            model: Name or .safetensors file.
+            device: "auto", "cpu", "cuda", "cuda:1".
+            precision: "bf16" is faster where the processor knows it, and not exact; "auto" takes it on a GPU.
+
+        Raises:
+            ModelFileError: Not found, damaged, or made for another network; lists what does not fit.
+            InputError: No such device.
+        """
+        path = find_model(model or DEFAULT_MODEL)
+        network, preprocessing, card = read_mass(path)
+        return cls(network, preprocessing, card, torch_device(device), model_file=path, precision=precision)
+
+    @property
+    def name(self) -> str:
+        """Name and version of the model."""
+        return f"{self.card.name} {self.card.version}"
+
+    def encode(
+        self, examples: Sequence[Example], *, spacing_mm: float | None = None, progress: Progress | None = None
+    ) -> Task:
+        """Make a task of examples.
+
+        Args:
+            examples: One or more; each may have some of the labels.
+            spacing_mm: Of the voxels that the network sees; that of the model when None.
+            progress: Gets one step per example; may stop the work.
+
+        Raises:
+            InputError: Examples that cannot be used; all problems together.
+        """
+        progress = progress or SilentProgress()
+        shared = shared_labels(examples)
+        spacing_mm = spacing_mm or self.preprocessing.spacing_mm
+        encoder = self._encoder(self._precision)
+        progress.stage("Learning from the examples", len(examples))
+        tokens: list[tuple[NDArray[np.float32], ...]] = []
+        present = np.zeros((len(examples), len(shared.labels)), np.bool_)
+        crops: list[ReferenceCrop] = []
+        cut: set[int] = set()
+        for number, (example, places) in enumerate(zip(examples, shared.places, strict=True)):
+            prepared = prepare(example.image, self.preprocessing, spacing_mm)
+            given = masks_on(prepared, example.masks)
+            masks = np.zeros((len(shared.labels), *given.shape[1:]), np.uint8)
+            masks[list(places)] = given
+            encoded = encoder.encode(prepared.volume.array[0], masks, progress)
+            tokens.append(tuple(scale.cpu().numpy() for scale in encoded.tokens))
+            present[number] = encoded.present
+            cut |= set(encoded.cut)
+            crops += [
+                ReferenceCrop(crop.image.astype(np.float16), crop.masks, crop.places, number) for crop in encoded.crops
+            ]
+            progress.step()
+        modalities = {example.image.modality for example in examples}
+        notes = task_notes(
+            shared.labels, [shared.labels[place].name for place in sorted(cut)], spacing_mm, self.network.config.window
+        )
+        return Task(
+            labels=shared.labels,
+            tokens=tuple(np.stack(scale) for scale in zip(*tokens, strict=True)),
+            present=present,
+            spacing_mm=spacing_mm,
+            modality=modalities.pop() if len(modalities) == 1 else None,
+            model=self.name,
+            model_sha256=self.card.sha256 or "",
+            model_file=str(self.model_file or ""),
+            crops=tuple(crops),
+            notes=(*shared.notes, *notes),
+            research_only=self.card.research_only,
+        )
+
+    def segment(
+        self,
+        volume: Volume,
+        task: Task,
+        settings: SegmentSettings = SegmentSettings(),  # noqa: B008  (frozen)
+        progress: Progress | None = None,
+    ) -> InContextSegmentation:
+        """Apply a task to a scan.
+
+        Args:
+            volume: Scalar scan, any orientation and spacing, oblique and anisotropic included.
+            task: From `encode`, `read_task` or a tuning.
+            settings: How.
+            progress: Gets one step per window; may stop the work.
+
+        Raises:
+            ModelFileError: The task was made with another model.
+            InputError: The scan cannot be used, or mirror images are asked for without examples.
+            GeometryError: It is a single slice.
+        """
+        started = time.perf_counter()
+        progress = progress or SilentProgress()
+        self._check(task, settings)
+        progress.stage("Preparing the scan")
+        prepared = prepare(volume, self.preprocessing, task.spacing_mm)
+        bf16_predictor = self._predictor_for(settings)
+        image = torch.from_numpy(prepared.volume.array[0]).to(self.device)
+        seen = self._look(image, task, self._tokens(task), settings, bf16_predictor, progress)
+        if settings.mirrored:
+            mirrored = self._look(image.flip(-1), task, self._mirrored(task), settings, bf16_predictor, progress)
+            seen = seen.averaged_with(mirrored)
+        found = (seen.probabilities >= settings.threshold).cpu().numpy().astype(np.uint8)
+        quality = Quality(np.full(len(task.labels), np.nan), "none")
+        if settings.quality:
+            progress.stage("Estimating the quality")
+            quality = estimated_quality(
+                self._encoder(settings.precision),
+                bf16_predictor,
+                prepared.volume.array[0],
+                found,
+                task.crops,
+                settings.threshold,
+                progress,
+            )
+        progress.stage("Bringing the result to the scan", len(task.labels))
+        largest = seen.probabilities.flatten(1).amax(1).float().cpu().numpy()
+        label_map, probabilities = label_map_of(
+            replace(prepared.volume, array=seen.probabilities.cpu().numpy()), volume, task.labels, settings, progress
+        )
+        results = _label_results(task, label_map, quality.dice, largest)
+        return InContextSegmentation(
+            label_map=label_map,
+            probabilities=probabilities,
+            labels=results,
+            quality_method=quality.method,
+            notes=tuple(scan_notes(volume.modality, task.modality)),
+            windows=seen.windows,
+            windows_looked_at=seen.looked_at,
+            seconds=time.perf_counter() - started,
+            model=self.name,
+            research_only=self.card.research_only or task.research_only,
+        )
+
+    def _check(self, task: Task, settings: SegmentSettings) -> None:
+        require_model(task, self.name, self.card.sha256)
+        if settings.mirrored and (not task.crops or task.tuned):
+            raise InputError(
+                "Mirror images need the examples themselves, mirrored, too; this task "
+                + ("was tuned" if task.tuned else "comes without them")
+                + ". Switch mirror images off, or make the task again from its examples."
+            )
+
+    def _encoder(self, precision: Precision) -> MarkEncoder:
+        return MarkEncoder(
+            self.network, normalise=self.preprocessing.normalise == "crop", bf16=self._is_bf16(precision)
+        )
+
+    def _is_bf16(self, precision: Precision) -> bool:
+        chosen = precision if precision != "auto" else self._precision
+        return chosen == "bf16" or (chosen == "auto" and self.device.type == "cuda")
+
+    def _predictor_for(self, settings: SegmentSettings) -> Callable[[Sequence[Tensor]], Callable[[Tensor], Tensor]]:
+        bf16 = self._is_bf16(settings.precision)
+
+        def predictor(tokens: Sequence[Tensor]) -> Callable[[Tensor], Tensor]:
+            joint = [scale[None] for scale in tokens]
+
+            @torch.inference_mode()
+            def predict(images: Tensor) -> Tensor:
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+                    logits = self.network.decode(self.network.encode_image(images), joint)
+                return logits.float().sigmoid()
+
+            return predict
+
+        return predictor
+
+    def _tokens(self, task: Task) -> tuple[Tensor, ...]:
+        return tuple(torch.from_numpy(scale).to(self.device) for scale in task.tokens)
+
+    def _mirrored(self, task: Task) -> tuple[Tensor, ...]:
+        """Tokens of the examples, left and right exchanged."""
+        encoder = self._encoder("auto")
+        tokens = [np.zeros_like(scale) for scale in task.tokens]
+        for crop in task.crops:
+            of_crop = encoder.tokens_of(crop.image[..., ::-1].astype(np.float32), crop.masks[..., ::-1].copy())
+            for scale, found in zip(tokens, of_crop, strict=True):
+                scale[crop.example, list(crop.labels)] = found.cpu().numpy()
+        return tuple(torch.from_numpy(scale).to(self.device) for scale in tokens)
+
+    def _look(
+        self,
+        image: Tensor,
+        task: Task,
+        tokens: tuple[Tensor, ...],
+        settings: SegmentSettings,
+        predictor: Callable[[Sequence[Tensor]], Callable[[Tensor], Tensor]],
+        progress: Progress,
+    ) -> _Seen:
+        """Probabilities of all labels on the prepared grid."""
+        classes, window = len(task.labels), self.network.config.window
+        overlap = settings.overlap
+        if overlap is None:
+            overlap = _GPU_OVERLAP if self.device.type == "cuda" else _CPU_OVERLAP
+        whole, inside = padded(image, window)
+        windows = windows_over(whole.shape, window, overlap)
+        predict = predictor(mean_tokens(tokens, task.present))
+        coarse = None
+        if settings.skip_empty and is_worth_it(image.shape, window, overlap):
+            coarse = look_from_afar(predict, image, classes, window, overlap, progress)
+        wanted = settings.retrieval if settings.retrieval is not None else len(task.present) >= FROM_EXAMPLES
+        if wanted and len(task.present) > 1:
+            if coarse is None:
+                progress.stage("Choosing the most alike examples", len(windows))
+                first = blended(predict, whole, windows, classes, progress, self._batch())[(slice(None), *inside)]
+            else:
+                first = to_fine(coarse, image.shape)
+            marks = (first >= settings.threshold).cpu().numpy().astype(np.uint8)
+            if marks.any():
+                query = self._encoder(settings.precision).encode(image.cpu().numpy(), marks, progress)
+                chosen = retrieved_tokens(tokens, task.present, query.tokens, query.present)
+                predict = predictor(chosen)
+        kept = windows if coarse is None else windows_to_look_at(windows, coarse, inside, task.spacing_mm)
+        progress.stage("Segmenting", len(kept))
+        probabilities = blended(predict, whole, kept, classes, progress, self._batch())[(slice(None), *inside)]
+        return _Seen(probabilities, len(windows), len(kept))
+
+    def _batch(self) -> int:
+        """Windows of a pass."""
+        if self.device.type == "cpu":
+            return 1
+        values = self.network.config.width * self.network.config.window**3
+        return max(1, min(_MOST_WINDOWS, _PASS_VALUES // values))
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """What the network said about a scan.
+
+    Attributes:
+        probabilities: On the prepared grid, [K, D, H, W].
+        windows: That cover the scan.
+        looked_at: Windows that were looked at closely.
+    """
+
+    probabilities: Tensor
+    windows: int
+    looked_at: int
+
+    def averaged_with(self, mirrored: _Seen) -> _Seen:
+        """The mean of this and of what was said about the mirror image."""
+        mean = (self.probabilities + mirrored.probabilities.flip(-1)) / 2
+        return _Seen(mean, self.windows + mirrored.windows, self.looked_at + mirrored.looked_at)
+
+
+def _label_results(
+    task: Task, label_map: Volume, quality: NDArray[np.float64], largest: NDArray[np.float32]
+) -> tuple[LabelResult, ...]:
+    counts = np.bincount(label_map.array.ravel(), minlength=max(label.value for label in task.labels) + 1)
+    results = []
+    for place, label in enumerate(task.labels):
+        volume_ml = float(counts[label.value]) * label_map.voxel_volume_ml
+        estimate, probability = float(quality[place]), float(largest[place])
+        notes = label_notes(label, volume_ml, estimate, probability)
+        results.append(LabelResult(label, volume_ml, estimate, probability, notes))
+    return tuple(results)
