@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from MaskWhatMattersLib.networks.mass_network import MassNetwork
+from MaskWhatMattersLib.mass.passes import MassPasses
 from MaskWhatMattersLib.progress import Progress
 
 Box = tuple[slice, slice, slice]
@@ -70,15 +69,13 @@ class MarkEncoder:
     so that the image is encoded once. Crops do not leave the scan where it is larger than a window.
 
     Args:
-        network: On its device, in evaluation.
+        passes: Of the network.
         normalise: z-score every crop by itself ("crop" of `MassPreprocessing`, as the released code does).
-        bf16: Half precision.
     """
 
-    def __init__(self, network: MassNetwork, *, normalise: bool = False, bf16: bool = False) -> None:
-        self._network = network
+    def __init__(self, passes: MassPasses, *, normalise: bool = False) -> None:
+        self._passes = passes
         self._normalise = normalise
-        self._bf16 = bf16
 
     def encode(self, image: NDArray[np.float32], masks: NDArray[np.uint8], progress: Progress) -> Encoded:
         """Tokens of the masks of one scan.
@@ -89,7 +86,7 @@ class MarkEncoder:
             progress: Asked before each crop whether to stop.
         """
         boxes = [box_of(mask) for mask in masks]
-        window = self._network.config.window
+        window = self._passes.window
         crops, parts = [], []
         for plan in plan_crops(boxes, image.shape, window):
             progress.step(0)
@@ -98,7 +95,7 @@ class MarkEncoder:
                 grey = _within_scan(grey, plan.box, image.shape)
             marked = np.stack([cut_out(masks[place], plan.box) for place in plan.masks])
             crops.append(EncodedCrop(grey, marked, plan.masks))
-            parts.append(self.tokens_of(grey, marked))
+            parts.append(self._passes.tokens(grey, marked))
         cut = [place for place, box in enumerate(boxes) if box is not None and _longest(box) > window]
         return Encoded(
             _gathered(parts, crops, len(masks)),
@@ -106,16 +103,6 @@ class MarkEncoder:
             tuple(crops),
             tuple(cut),
         )
-
-    @torch.inference_mode()
-    def tokens_of(self, image: NDArray[np.float32], masks: NDArray[np.uint8]) -> tuple[Tensor, ...]:
-        """Tokens [K, T, C] per scale of one crop [D, H, W] and its masks [K, D, H, W]."""
-        device = next(self._network.parameters()).device
-        grey = torch.from_numpy(np.ascontiguousarray(image, np.float32)).to(device)[None, None]
-        marked = torch.from_numpy(np.ascontiguousarray(masks)).to(device)[None].float()
-        with torch.autocast(device.type, torch.bfloat16, enabled=self._bf16):
-            tokens = self._network.encode_task(self._network.encode_image(grey), marked)
-        return tuple(scale[0].float() for scale in tokens)
 
 
 def box_of(mask: NDArray[np.uint8]) -> Box | None:

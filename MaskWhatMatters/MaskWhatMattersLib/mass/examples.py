@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from MaskWhatMattersLib.errors import GeometryError, InputError
+from MaskWhatMattersLib.errors import InputError
 from MaskWhatMattersLib.mass.example import MOST_LABELS, Example, TaskLabel
 from MaskWhatMattersLib.volumes import Volume, require_3d, require_finite, require_same_grid, require_scalar
 from MaskWhatMattersLib.volumes.label_values import whole_values
@@ -124,8 +125,6 @@ def _problems_of(example: Example, number: int) -> list[str]:
     try:
         require_finite(require_3d(require_scalar(example.image)))
         require_same_grid(example.masks, example.image, f"example {number}")
-    except GeometryError as error:
-        problems.append(f"Example {number}: {error}")
     except InputError as error:
         problems.append(f"Example {number}: {error}")
     if example.masks.channels != len(example.labels):
@@ -171,13 +170,13 @@ def _overlaps(examples: Sequence[Example]) -> list[str]:
     """One sentence per pair of labels that share voxels in an example."""
     pairs: dict[tuple[str, str], None] = {}
     for example in examples:
-        masks = example.masks.array != 0
-        if not (masks.sum(0, dtype=np.uint8) > 1).any():
-            continue
-        for one in range(len(masks)):
-            for other in range(one + 1, len(masks)):
-                if (masks[one] & masks[other]).any():
-                    pairs[(example.labels[one].name, example.labels[other].name)] = None
+        count = np.zeros(example.masks.spatial_shape, np.uint8)
+        for mask in example.masks.array:
+            count += mask != 0
+        shared = example.masks.array[:, count > 1] != 0
+        for (one, first), (other, second) in combinations(zip(example.labels, shared, strict=True), 2):
+            if (first & second).any():
+                pairs[(one.name, other.name)] = None
     return [
         f"{one} and {other} overlap in an example; in a label map, a voxel gets the more probable of them."
         for one, other in pairs

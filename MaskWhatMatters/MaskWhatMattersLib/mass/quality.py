@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from MaskWhatMattersLib.evaluation import overlap
 from MaskWhatMattersLib.mass.encode import MarkEncoder
+from MaskWhatMattersLib.mass.passes import MassPasses
 from MaskWhatMattersLib.mass.task import ReferenceCrop
 from MaskWhatMattersLib.progress import Progress
 
@@ -32,7 +32,7 @@ class Quality:
 
 def estimated_quality(
     encoder: MarkEncoder,
-    predictor: Callable[[Sequence[Tensor]], Callable[[Tensor], Tensor]],
+    passes: MassPasses,
     image: NDArray[np.float32],
     found: NDArray[np.uint8],
     references: Sequence[ReferenceCrop],
@@ -46,7 +46,7 @@ def estimated_quality(
 
     Args:
         encoder: Of marks.
-        predictor: Gives, for tokens [K, T, C] per scale, what turns images [B, 1, D, H, W] into probabilities.
+        passes: Of the network.
         image: Prepared query, [D, H, W].
         found: Result on its voxels, 0 and 1, [K, D, H, W].
         references: Crops of the task.
@@ -62,8 +62,7 @@ def estimated_quality(
     method: QualityMethod = "reverse" if references else "self"
     if not known.size:
         return Quality(dice, method)
-    predict = predictor([scale[torch.from_numpy(known)] for scale in encoded.tokens])
-    device = encoded.tokens[0].device
+    predict = passes.predictor([scale[torch.from_numpy(known)] for scale in encoded.tokens])
     crops: list[tuple[NDArray[np.floating], NDArray[np.uint8], tuple[int, ...]]] = (
         [(crop.image, crop.masks, crop.labels) for crop in references]
         if references
@@ -75,7 +74,7 @@ def estimated_quality(
         if not wanted:
             continue
         progress.step(0)
-        probability = predict(torch.from_numpy(grey.astype(np.float32)).to(device)[None, None])[0]
+        probability = predict(torch.from_numpy(grey.astype(np.float32)).to(passes.device)[None, None])[0]
         for place in wanted:
             predicted = (probability[int(np.searchsorted(known, place))] >= threshold).cpu().numpy()
             scores[place].append(overlap.dice(predicted, masks[labels.index(place)]))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Self
 
@@ -18,18 +18,17 @@ from MaskWhatMattersLib.mass.encode import MarkEncoder
 from MaskWhatMattersLib.mass.example import Example
 from MaskWhatMattersLib.mass.examples import shared_labels
 from MaskWhatMattersLib.mass.label_map import label_map_of
+from MaskWhatMattersLib.mass.look import Look
 from MaskWhatMattersLib.mass.model_files import DEFAULT_MODEL, read_mass
 from MaskWhatMattersLib.mass.notes import label_notes, scan_notes, task_notes
+from MaskWhatMattersLib.mass.passes import MassPasses
 from MaskWhatMattersLib.mass.prepare import masks_on, prepare
 from MaskWhatMattersLib.mass.preprocessing import MassPreprocessing
 from MaskWhatMattersLib.mass.quality import Quality, estimated_quality
 from MaskWhatMattersLib.mass.result import InContextSegmentation, LabelResult
-from MaskWhatMattersLib.mass.retrieval import FROM_EXAMPLES, mean_tokens, retrieved_tokens
 from MaskWhatMattersLib.mass.settings import SegmentSettings
-from MaskWhatMattersLib.mass.skip_windows import is_worth_it, look_from_afar, to_fine, windows_to_look_at
 from MaskWhatMattersLib.mass.task import ReferenceCrop, Task
 from MaskWhatMattersLib.mass.task_files import require_model
-from MaskWhatMattersLib.mass.windows import blended, padded, windows_over
 from MaskWhatMattersLib.models import ModelCard, find_model
 from MaskWhatMattersLib.networks.devices import torch_device
 from MaskWhatMattersLib.networks.mass_network import MassNetwork
@@ -37,11 +36,6 @@ from MaskWhatMattersLib.progress import Progress, SilentProgress
 from MaskWhatMattersLib.volumes import Volume
 
 Precision = Literal["auto", "fp32", "bf16"]
-
-_CPU_OVERLAP = 0.25
-_GPU_OVERLAP = 0.5
-_PASS_VALUES = 2**27  # of a map at full resolution, all windows of a pass together
-_MOST_WINDOWS = 8
 
 
 class InContextSegmenter:
@@ -110,7 +104,7 @@ class InContextSegmenter:
         progress = progress or SilentProgress()
         shared = shared_labels(examples)
         spacing_mm = spacing_mm or self.preprocessing.spacing_mm
-        encoder = self._encoder(self._precision)
+        _, encoder = self._ready("auto")
         progress.stage("Learning from the examples", len(examples))
         tokens: list[tuple[NDArray[np.float32], ...]] = []
         present = np.zeros((len(examples), len(shared.labels)), np.bool_)
@@ -172,19 +166,19 @@ class InContextSegmenter:
         self._check(task, settings)
         progress.stage("Preparing the scan")
         prepared = prepare(volume, self.preprocessing, task.spacing_mm)
-        bf16_predictor = self._predictor_for(settings)
+        passes, encoder = self._ready(settings.precision)
+        look = Look(passes, encoder, task, settings, progress)
         image = torch.from_numpy(prepared.volume.array[0]).to(self.device)
-        seen = self._look(image, task, self._tokens(task), settings, bf16_predictor, progress)
+        seen = look(image, [torch.from_numpy(scale).to(self.device) for scale in task.tokens])
         if settings.mirrored:
-            mirrored = self._look(image.flip(-1), task, self._mirrored(task), settings, bf16_predictor, progress)
-            seen = seen.averaged_with(mirrored)
+            seen = seen.averaged_with(look(image.flip(-1), _mirrored_tokens(task, passes)))
         found = (seen.probabilities >= settings.threshold).cpu().numpy().astype(np.uint8)
         quality = Quality(np.full(len(task.labels), np.nan), "none")
         if settings.quality:
             progress.stage("Estimating the quality")
             quality = estimated_quality(
-                self._encoder(settings.precision),
-                bf16_predictor,
+                encoder,
+                passes,
                 prepared.volume.array[0],
                 found,
                 task.crops,
@@ -219,107 +213,21 @@ class InContextSegmenter:
                 + ". Switch mirror images off, or make the task again from its examples."
             )
 
-    def _encoder(self, precision: Precision) -> MarkEncoder:
-        return MarkEncoder(
-            self.network, normalise=self.preprocessing.normalise == "crop", bf16=self._is_bf16(precision)
-        )
-
-    def _is_bf16(self, precision: Precision) -> bool:
+    def _ready(self, precision: Precision) -> tuple[MassPasses, MarkEncoder]:
+        """Both passes of the network, and what encodes with them."""
         chosen = precision if precision != "auto" else self._precision
-        return chosen == "bf16" or (chosen == "auto" and self.device.type == "cuda")
-
-    def _predictor_for(self, settings: SegmentSettings) -> Callable[[Sequence[Tensor]], Callable[[Tensor], Tensor]]:
-        bf16 = self._is_bf16(settings.precision)
-
-        def predictor(tokens: Sequence[Tensor]) -> Callable[[Tensor], Tensor]:
-            joint = [scale[None] for scale in tokens]
-
-            @torch.inference_mode()
-            def predict(images: Tensor) -> Tensor:
-                with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
-                    logits = self.network.decode(self.network.encode_image(images), joint)
-                return logits.float().sigmoid()
-
-            return predict
-
-        return predictor
-
-    def _tokens(self, task: Task) -> tuple[Tensor, ...]:
-        return tuple(torch.from_numpy(scale).to(self.device) for scale in task.tokens)
-
-    def _mirrored(self, task: Task) -> tuple[Tensor, ...]:
-        """Tokens of the examples, left and right exchanged."""
-        encoder = self._encoder("auto")
-        tokens = [np.zeros_like(scale) for scale in task.tokens]
-        for crop in task.crops:
-            of_crop = encoder.tokens_of(crop.image[..., ::-1].astype(np.float32), crop.masks[..., ::-1].copy())
-            for scale, found in zip(tokens, of_crop, strict=True):
-                scale[crop.example, list(crop.labels)] = found.cpu().numpy()
-        return tuple(torch.from_numpy(scale).to(self.device) for scale in tokens)
-
-    def _look(
-        self,
-        image: Tensor,
-        task: Task,
-        tokens: tuple[Tensor, ...],
-        settings: SegmentSettings,
-        predictor: Callable[[Sequence[Tensor]], Callable[[Tensor], Tensor]],
-        progress: Progress,
-    ) -> _Seen:
-        """Probabilities of all labels on the prepared grid."""
-        classes, window = len(task.labels), self.network.config.window
-        overlap = settings.overlap
-        if overlap is None:
-            overlap = _GPU_OVERLAP if self.device.type == "cuda" else _CPU_OVERLAP
-        whole, inside = padded(image, window)
-        windows = windows_over(whole.shape, window, overlap)
-        predict = predictor(mean_tokens(tokens, task.present))
-        coarse = None
-        if settings.skip_empty and is_worth_it(image.shape, window, overlap):
-            coarse = look_from_afar(predict, image, classes, window, overlap, progress)
-        wanted = settings.retrieval if settings.retrieval is not None else len(task.present) >= FROM_EXAMPLES
-        if wanted and len(task.present) > 1:
-            if coarse is None:
-                progress.stage("Choosing the most alike examples", len(windows))
-                first = blended(predict, whole, windows, classes, progress, self._batch())[(slice(None), *inside)]
-            else:
-                first = to_fine(coarse, image.shape)
-            marks = (first >= settings.threshold).cpu().numpy().astype(np.uint8)
-            if marks.any():
-                query = self._encoder(settings.precision).encode(image.cpu().numpy(), marks, progress)
-                chosen = retrieved_tokens(tokens, task.present, query.tokens, query.present)
-                predict = predictor(chosen)
-        kept = windows if coarse is None else windows_to_look_at(windows, coarse, inside, task.spacing_mm)
-        progress.stage("Segmenting", len(kept))
-        probabilities = blended(predict, whole, kept, classes, progress, self._batch())[(slice(None), *inside)]
-        return _Seen(probabilities, len(windows), len(kept))
-
-    def _batch(self) -> int:
-        """Windows of a pass."""
-        if self.device.type == "cpu":
-            return 1
-        values = self.network.config.width * self.network.config.window**3
-        return max(1, min(_MOST_WINDOWS, _PASS_VALUES // values))
+        passes = MassPasses(self.network, bf16=chosen == "bf16" or (chosen == "auto" and self.device.type == "cuda"))
+        return passes, MarkEncoder(passes, normalise=self.preprocessing.normalise == "crop")
 
 
-@dataclass(frozen=True, eq=False)
-class _Seen:
-    """What the network said about a scan.
-
-    Attributes:
-        probabilities: On the prepared grid, [K, D, H, W].
-        windows: That cover the scan.
-        looked_at: Windows that were looked at closely.
-    """
-
-    probabilities: Tensor
-    windows: int
-    looked_at: int
-
-    def averaged_with(self, mirrored: _Seen) -> _Seen:
-        """The mean of this and of what was said about the mirror image."""
-        mean = (self.probabilities + mirrored.probabilities.flip(-1)) / 2
-        return _Seen(mean, self.windows + mirrored.windows, self.looked_at + mirrored.looked_at)
+def _mirrored_tokens(task: Task, passes: MassPasses) -> list[Tensor]:
+    """Tokens of the examples, left and right exchanged, [R, K, T, C] per scale."""
+    tokens = [torch.zeros(scale.shape, device=passes.device) for scale in task.tokens]
+    for crop in task.crops:
+        of_crop = passes.tokens(crop.image[..., ::-1], crop.masks[..., ::-1])
+        for scale, found in zip(tokens, of_crop, strict=True):
+            scale[crop.example, list(crop.labels)] = found
+    return tokens
 
 
 def _label_results(
