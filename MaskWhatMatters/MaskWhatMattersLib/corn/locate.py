@@ -10,7 +10,6 @@ from typing import Literal, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from MaskWhatMattersLib.corn.cards import FINDER_ARCHITECTURE
 from MaskWhatMattersLib.corn.model_files import read_network
@@ -21,7 +20,7 @@ from MaskWhatMattersLib.models import ModelCard
 from MaskWhatMattersLib.networks.devices import torch_device
 from MaskWhatMattersLib.networks.vnet import VNet, VNetConfig
 from MaskWhatMattersLib.progress import Progress, SilentProgress
-from MaskWhatMattersLib.volumes import Volume, crop, to_ijk, to_ras
+from MaskWhatMattersLib.volumes import Volume, crop_around
 
 DEFAULT_FINDER = "left-atrium-finder"
 
@@ -74,7 +73,7 @@ class AtriumFinder:
         box = bounding_box(mask)
         if box is None or np.count_nonzero(mask) * prepared.voxel_volume_ml < _LEAST_ML:
             return None
-        return _cut(volume, prepared, box, margin_mm)
+        return crop_around(volume, box, prepared, margin_mm)
 
 
 def is_whole_chest(volume: Volume) -> bool:
@@ -82,22 +81,3 @@ def is_whole_chest(volume: Volume) -> bool:
     width, height, depth = volume.spacing_mm
     extent = sorted(np.array(volume.spatial_shape) * (depth, height, width))
     return bool(extent[1] > _WIDEST_CROP_MM)
-
-
-def _cut(volume: Volume, prepared: Volume, box: tuple[slice, slice, slice], margin_mm: float) -> Volume:
-    """The box of voxels of `prepared` and its margin as a part of `volume`."""
-    first = np.array([side.start for side in reversed(box)], dtype=np.float64)
-    last = np.array([side.stop for side in reversed(box)], dtype=np.float64)
-    margin = margin_mm / np.array(prepared.spacing_mm)
-    # The outer corners of the box; voxel axes of both grids are parallel, whatever their order and direction.
-    corners = np.stack([first - margin, last + margin]) - 0.5
-    inside = _ijk_of(corners, prepared, volume)
-    lower, upper = inside.min(0) + 0.5, inside.max(0) + 0.5
-    size = np.array(volume.spatial_shape[::-1])
-    start = np.clip(np.floor(lower + 1e-6).astype(int), 0, size - 1)
-    stop = np.clip(np.ceil(upper - 1e-6).astype(int), start + 1, size)
-    return crop(volume, start.tolist(), stop.tolist())
-
-
-def _ijk_of(ijk: NDArray[np.float64], source: Volume, target: Volume) -> NDArray[np.float64]:
-    return to_ijk(to_ras(ijk, source.affine), target.affine)

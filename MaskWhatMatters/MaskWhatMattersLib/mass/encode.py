@@ -105,7 +105,7 @@ class MarkEncoder:
         )
 
 
-def box_of(mask: NDArray[np.uint8]) -> Box | None:
+def box_of(mask: NDArray[Any]) -> Box | None:
     """The smallest box around a mask; None for an empty one."""
     boxes = ndimage.find_objects((mask != 0).astype(np.uint8))
     found: Box | None = boxes[0] if boxes else None

@@ -10,15 +10,16 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from MaskWhatMattersLib.evaluation.components import largest_component
+from MaskWhatMattersLib.mass.encode import Box, box_of
 from MaskWhatMattersLib.mass.example import TaskLabel
 from MaskWhatMattersLib.mass.settings import SegmentSettings
 from MaskWhatMattersLib.progress import Progress
-from MaskWhatMattersLib.volumes import Volume, to_source
+from MaskWhatMattersLib.volumes import Volume, crop, crop_around, to_ijk, to_source
 
 
 def label_map_of(
     probabilities: Volume, source: Volume, labels: Sequence[TaskLabel], settings: SegmentSettings, progress: Progress
-) -> tuple[Volume, Volume | None]:
+) -> Volume:
     """The most probable label of each voxel of the scan, among those that reach the threshold.
 
     Probabilities are interpolated linearly to the scan's voxels, one label after the other, before labels are compared:
@@ -28,28 +29,50 @@ def label_map_of(
         probabilities: [K, D, H, W] on the prepared grid.
         source: The scan.
         labels: The K labels.
-        settings: Threshold, largest pieces, and whether the probabilities are wanted.
+        settings: Threshold and largest pieces.
         progress: Gets one step per label.
 
     Returns:
-        Label map, uint8 or uint16 [1, D, H, W], and the probabilities, float32 [K, D, H, W] or None; both on the
-        scan's voxels.
+        uint8 or, for values above 255, uint16 [1, D, H, W] on the scan's voxels.
     """
     dtype = np.uint8 if max(label.value for label in labels) < 256 else np.uint16
     label_map = np.zeros(source.spatial_shape, dtype)
     best = np.zeros(source.spatial_shape, np.float32)
-    kept: list[NDArray[np.float32]] = []
     for label, values in zip(labels, probabilities.array, strict=True):
-        progress.step(0)
-        probability = to_source(replace(probabilities, array=values[None].astype(np.float32)), source)
-        is_better = (probability >= settings.threshold) & (probability > best)
-        label_map[is_better] = label.value
-        best[is_better] = probability[is_better]
-        if settings.keep_probabilities:
-            kept.append(probability)
         progress.step()
+        box = box_of(values >= settings.threshold)
+        if box is None:
+            continue
+        there, probability = _on_part(probabilities.with_array(values[None]), source, box)
+        is_better = (probability >= settings.threshold) & (probability > best[there])
+        label_map[there][is_better] = label.value
+        best[there][is_better] = probability[is_better]
     _keep_largest(label_map, labels, settings.keep_largest)
-    return source.with_array(label_map[None]), source.with_array(np.stack(kept)) if kept else None
+    return source.with_array(label_map[None])
+
+
+def probabilities_of(probabilities: Volume, source: Volume) -> Volume:
+    """Probabilities [K, D, H, W] on the scan's own voxels, float32."""
+    each = [
+        to_source(probabilities.with_array(values[None].astype(np.float32)), source) for values in probabilities.array
+    ]
+    return source.with_array(np.stack(each))
+
+
+def _on_part(values: Volume, source: Volume, box: Box) -> tuple[Box, NDArray[np.float32]]:
+    """Values around a box on the part of the scan where it lies, and which part that is.
+
+    Where values are linear between voxels, none beyond the voxel next to the box reaches what only the box reaches.
+    """
+    wider = tuple(
+        slice(max(0, side.start - 1), min(length, side.stop + 1))
+        for side, length in zip(box, values.spatial_shape, strict=True)
+    )
+    near = crop(values, [side.start for side in reversed(wider)], [side.stop for side in reversed(wider)])
+    part = crop_around(source, (wider[0], wider[1], wider[2]), values)
+    start = np.rint(to_ijk(part.origin_ras, source.affine)).astype(int)[::-1]
+    sides = [slice(first, first + length) for first, length in zip(start.tolist(), part.spatial_shape, strict=True)]
+    return (sides[0], sides[1], sides[2]), to_source(replace(near, array=near.array.astype(np.float32)), part)
 
 
 def _keep_largest(label_map: NDArray[np.integer], labels: Sequence[TaskLabel], wanted: bool | None) -> None:

@@ -17,12 +17,12 @@ from MaskWhatMattersLib.errors import InputError
 from MaskWhatMattersLib.mass.encode import MarkEncoder
 from MaskWhatMattersLib.mass.example import Example
 from MaskWhatMattersLib.mass.examples import shared_labels
-from MaskWhatMattersLib.mass.label_map import label_map_of
+from MaskWhatMattersLib.mass.label_map import label_map_of, probabilities_of
 from MaskWhatMattersLib.mass.look import Look
 from MaskWhatMattersLib.mass.model_files import DEFAULT_MODEL, read_mass
 from MaskWhatMattersLib.mass.notes import label_notes, scan_notes, task_notes
 from MaskWhatMattersLib.mass.passes import MassPasses
-from MaskWhatMattersLib.mass.prepare import masks_on, prepare
+from MaskWhatMattersLib.mass.prepare import fitting_spacing, masks_on, prepare
 from MaskWhatMattersLib.mass.preprocessing import MassPreprocessing
 from MaskWhatMattersLib.mass.quality import Quality, estimated_quality
 from MaskWhatMattersLib.mass.result import InContextSegmentation, LabelResult
@@ -95,7 +95,8 @@ class InContextSegmenter:
 
         Args:
             examples: One or more; each may have some of the labels.
-            spacing_mm: Of the voxels that the network sees; that of the model when None.
+            spacing_mm: Of the voxels that the network sees. When None that of the model, or a finer one where no
+                example fills a window.
             progress: Gets one step per example; may stop the work.
 
         Raises:
@@ -103,7 +104,10 @@ class InContextSegmenter:
         """
         progress = progress or SilentProgress()
         shared = shared_labels(examples)
-        spacing_mm = spacing_mm or self.preprocessing.spacing_mm
+        window = self.network.config.window
+        spacing_mm = spacing_mm or max(
+            fitting_spacing(example.image, self.preprocessing, window) for example in examples
+        )
         _, encoder = self._ready("auto")
         progress.stage("Learning from the examples", len(examples))
         tokens: list[tuple[NDArray[np.float32], ...]] = []
@@ -124,9 +128,7 @@ class InContextSegmenter:
             ]
             progress.step()
         modalities = {example.image.modality for example in examples}
-        notes = task_notes(
-            shared.labels, [shared.labels[place].name for place in sorted(cut)], spacing_mm, self.network.config.window
-        )
+        notes = task_notes(shared.labels, [shared.labels[place].name for place in sorted(cut)], spacing_mm, window)
         return Task(
             labels=shared.labels,
             tokens=tuple(np.stack(scale) for scale in zip(*tokens, strict=True)),
@@ -187,13 +189,12 @@ class InContextSegmenter:
             )
         progress.stage("Bringing the result to the scan", len(task.labels))
         largest = seen.probabilities.flatten(1).amax(1).float().cpu().numpy()
-        label_map, probabilities = label_map_of(
-            replace(prepared.volume, array=seen.probabilities.cpu().numpy()), volume, task.labels, settings, progress
-        )
+        probabilities = replace(prepared.volume, array=seen.probabilities.cpu().numpy())
+        label_map = label_map_of(probabilities, volume, task.labels, settings, progress)
         results = _label_results(task, label_map, quality.dice, largest)
         return InContextSegmentation(
             label_map=label_map,
-            probabilities=probabilities,
+            probabilities=probabilities_of(probabilities, volume) if settings.keep_probabilities else None,
             labels=results,
             quality_method=quality.method,
             notes=tuple(scan_notes(volume.modality, task.modality)),

@@ -9,7 +9,7 @@ from MaskWhatMattersLib.volumes.checks import (
 )
 from MaskWhatMattersLib.volumes.files import read_volume, write_volume
 from MaskWhatMattersLib.volumes.geometry import to_ijk, to_ras
-from MaskWhatMattersLib.volumes.grid import crop, orient, pad
+from MaskWhatMattersLib.volumes.grid import crop, crop_around, orient, pad
 from MaskWhatMattersLib.volumes.intensity import CT_WINDOWS, percentile_range, percentile_window, window
 from MaskWhatMattersLib.volumes.paths import base_name, find_volume_paths, is_volume_path
 from MaskWhatMattersLib.volumes.resample import Interpolation, resample_like, resample_to_spacing, to_source
@@ -22,6 +22,7 @@ __all__ = [
     "Volume",
     "base_name",
     "crop",
+    "crop_around",
     "find_volume_paths",
     "is_volume_path",
     "orient",

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from MaskWhatMattersLib.errors import GeometryError
-from MaskWhatMattersLib.volumes.geometry import Affine, axes_of_orientation, nearest_axes, to_ras
+from MaskWhatMattersLib.volumes.geometry import Affine, axes_of_orientation, nearest_axes, to_ijk, to_ras
 from MaskWhatMattersLib.volumes.volume import Volume
 
 
@@ -57,6 +57,28 @@ def crop(volume: Volume, lower_ijk: Sequence[int], upper_ijk: Sequence[int]) -> 
     (i, j, k), (i_end, j_end, k_end) = lower, upper
     array = volume.array[:, k:k_end, j:j_end, i:i_end].copy()
     return replace(volume, array=array, affine=_moved(volume.affine, lower))
+
+
+def crop_around(volume: Volume, box: tuple[slice, slice, slice], grid: Volume, margin_mm: float = 0.0) -> Volume:
+    """The part of a volume that holds a box of voxels of another grid.
+
+    Args:
+        volume: What to crop.
+        box: Slices along D, H and W of `grid`; whole voxels, up to their outer corners.
+        grid: Over the same patient; its values do not matter.
+        margin_mm: To every side of the box, as far as the volume goes.
+    """
+    first = np.array([side.start for side in reversed(box)], dtype=np.float64)
+    last = np.array([side.stop for side in reversed(box)], dtype=np.float64)
+    margin = margin_mm / np.array(grid.spacing_mm)
+    ends = np.stack([first - margin, last + margin]) - 0.5
+    corners = np.array([[ends[i, 0], ends[j, 1], ends[k, 2]] for i in (0, 1) for j in (0, 1) for k in (0, 1)])
+    inside = to_ijk(to_ras(corners, grid.affine), volume.affine)
+    lower, upper = inside.min(0) + 0.5, inside.max(0) + 0.5
+    size = np.array(volume.spatial_shape[::-1])
+    start = np.clip(np.floor(lower + 1e-6).astype(int), 0, size - 1)
+    stop = np.clip(np.ceil(upper - 1e-6).astype(int), start + 1, size)
+    return crop(volume, start.tolist(), stop.tolist())
 
 
 def pad(volume: Volume, before_ijk: Sequence[int], after_ijk: Sequence[int], value: float = 0.0) -> Volume:
