@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from MaskWhatMattersLib.config_files import checked_settings, merged
+from MaskWhatMattersLib.errors import InputError
 from MaskWhatMattersLib.jobs.spec import JobSpec
-from MaskWhatMattersLib.mass.tune_cases import TuneCase
+from MaskWhatMattersLib.jobs.training_run import train_in_folder
+from MaskWhatMattersLib.mass.tune_cases import CaseFiles, TuneCases, held_out_cases
 from MaskWhatMattersLib.mass.tune_config import MassTuneConfig, TuneMode
 from MaskWhatMattersLib.mass.tune_result import TunedTask
+from MaskWhatMattersLib.training.launched import process_count
 
 if TYPE_CHECKING:
     from MaskWhatMattersLib.mass.example import Example
@@ -25,13 +28,15 @@ class MassTuneSpec(JobSpec):
 
     function: ClassVar[str] = "MaskWhatMattersLib.jobs.mass_tune_job:run"
 
-    output: Path = Field(description="Folder of the run; gets task.safetensors, log.csv, and a model if more learned.")
+    output: Path = Field(
+        description="Folder of the run; gets NAME.task.safetensors, log.csv, and a model if more learned."
+    )
     resume: bool = Field(
         True, description="Go on with the run in the output folder. False: take a free name (-2, -3, ...) instead."
     )
-    cases: tuple[TuneCase, ...] = Field((), description="Scans with label maps; none: examples are the job's data.")
-    values: tuple[int, ...] = Field((), description="Labels to learn, by value; none: all.")
-    names: dict[int, str] = Field(default_factory=dict, description="What the values in the label maps are called.")
+    cases: tuple[CaseFiles, ...] = Field((), description="Scans with label maps; none: examples are the job's data.")
+    labels: tuple[str, ...] = Field((), description="Values or names of the labels to learn; none: all.")
+    names: dict[int, str] = Field(default_factory=dict, description="What values in label maps are called.")
     model: Path | str | None = Field(None, description="Model to start from, name or file; None: the default.")
     mode: TuneMode | None = Field(None, description="What learns; that of the config when None.")
     minutes: float | None = Field(None, gt=0, description="Budget; half of it is the baseline's where there is one.")
@@ -67,7 +72,26 @@ def run(spec: MassTuneSpec, context: Progress, *examples: Example) -> TunedTask:
         InputError: Cases, settings, model or output folder cannot be used; problems of one kind all at once.
         JobCancelledError: The user asked to stop.
     """
-    raise NotImplementedError
+    from MaskWhatMattersLib.mass.tune import tune
+    from MaskWhatMattersLib.mass.tuned_model import begin_run, export_task
+
+    config = tune_settings(spec)
+    if process_count() > 1:
+        raise InputError("Tuning runs in one process. Start it without torchrun or srun.")
+    cases, found = cases_of(spec, config, examples)
+    for note in found:
+        context.log(note)
+    context.log(_split_words(cases))
+    result = train_in_folder(
+        spec.output,
+        context,
+        resume=spec.resume,
+        begin=lambda folder: begin_run(folder, config, cases, spec.model),
+        train=lambda folder: tune(config, cases, folder, context, spec.device, model=spec.model),
+        export=export_task,
+        waiting=export_task,
+    )
+    return _sent(spec, result)
 
 
 def export(spec: MassTuneExportSpec, context: Progress) -> TunedTask:
@@ -76,7 +100,10 @@ def export(spec: MassTuneExportSpec, context: Progress) -> TunedTask:
     Raises:
         InputError: There is no checkpoint, or it cannot be used.
     """
-    raise NotImplementedError
+    from MaskWhatMattersLib.mass.tuned_model import export_task
+
+    context.stage("Making a task of the last checkpoint")
+    return _sent(spec, export_task(spec.output))
 
 
 def tune_settings(spec: MassTuneSpec) -> MassTuneConfig:
@@ -87,3 +114,44 @@ def tune_settings(spec: MassTuneSpec) -> MassTuneConfig:
     """
     typed = {name: getattr(spec, name) for name in _TYPED if getattr(spec, name) is not None}
     return checked_settings(MassTuneConfig, merged(spec.config, typed), source="tuning settings")
+
+
+def cases_of(
+    spec: MassTuneSpec, config: MassTuneConfig, examples: tuple[Example, ...]
+) -> tuple[TuneCases, tuple[str, ...]]:
+    """The cases with those that are held out, and what the user should know of their labels.
+
+    Raises:
+        InputError: No cases, or cases that cannot be used; all problems together.
+    """
+    from MaskWhatMattersLib.mass.example_files import read_examples
+    from MaskWhatMattersLib.mass.examples import shared_labels
+
+    notes: tuple[str, ...] = ()
+    if not examples:
+        if not spec.cases:
+            raise InputError("There are no cases to tune on. Give scans, each with its label map.")
+        files = [(case.image, case.label_map) for case in spec.cases]
+        read = read_examples(files, names=spec.names, chosen=spec.labels)
+        examples, notes = read.examples, read.notes
+    shared_labels(examples)  # or says what is wrong with them
+    drawn = [
+        [label.value for label, mask in zip(example.labels, example.masks.array, strict=True) if mask.any()]
+        for example in examples
+    ]
+    return TuneCases(examples, held_out_cases(drawn, config.held_out, config.seed)), notes
+
+
+def _split_words(cases: TuneCases) -> str:
+    """Which cases are held out, for the log."""
+    learned = len(cases.learned)
+    words = f"Learning from {learned} case{'s' * (learned > 1)}; "
+    if not cases.held_out:
+        return f"{words}none is held out to measure the result."
+    return f"{words}held out to measure the result: {', '.join(f'case {place + 1}' for place in cases.held_out)}."
+
+
+def _sent(spec: MassTuneSpec | MassTuneExportSpec, result: TunedTask) -> TunedTask:
+    from MaskWhatMattersLib.mass.tuned_model import with_files
+
+    return with_files(result) if spec.send_back else result

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from MaskWhatMattersLib.mass.example import Example
+
 FEWEST_WITH_HELD_OUT = 3
 
 
-class TuneCase(BaseModel):
+class CaseFiles(BaseModel):
     """A scan and its label map on the same voxels, in files.
 
     Attributes:
@@ -23,6 +26,29 @@ class TuneCase(BaseModel):
 
     image: Path
     label_map: Path
+
+
+@dataclass(frozen=True, eq=False)
+class TuneCases:
+    """Labelled scans of a tuning.
+
+    Attributes:
+        examples: One per case.
+        held_out: Which only measure, by index.
+    """
+
+    examples: tuple[Example, ...]
+    held_out: tuple[int, ...]
+
+    @property
+    def learned(self) -> tuple[Example, ...]:
+        """Those that are learned from."""
+        return tuple(each for place, each in enumerate(self.examples) if place not in self.held_out)
+
+    @property
+    def measured(self) -> tuple[Example, ...]:
+        """Those that only measure."""
+        return tuple(self.examples[place] for place in self.held_out)
 
 
 def held_out_cases(labels: Sequence[Collection[int]], share: float, seed: int) -> tuple[int, ...]:

@@ -6,6 +6,8 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from MaskWhatMattersLib.mass.pretrain_config import STRONG, ViewConfig
+
 TuneMode = Literal["tokens", "head", "full"]
 BASELINE_FROM = 5
 """Cases from which on a plain network of its own is worth comparing with (MASS; Medverse, arXiv 2509.09232)."""
@@ -27,6 +29,7 @@ _RECIPES = {
     "head": _Recipe(steps=300, token_rate=5e-4, network_rate=5e-4, weight_decay=1e-3, decay=0.0),
     "full": _Recipe(steps=5000, token_rate=5e-4, network_rate=5e-4, weight_decay=1e-3, decay=0.999),
 }
+_VIEW = STRONG.model_copy(update={"zoom": 1.0, "stretch": 1 / 0.7})
 
 
 class MassTuneConfig(BaseModel):
@@ -52,10 +55,10 @@ class MassTuneConfig(BaseModel):
     window: int | None = Field(None, ge=16, multiple_of=16, description="Side of a crop, voxels; None: the network's.")
     foreground: float = Field(0.7, ge=0, le=1, description="Share of crops that are centred on a label.")
     batch_size: int = Field(2, ge=1, description="Crops per step.")
-    augment: bool = Field(True, description="Turn, scale, shear and recolour crops, as in pretraining.")
+    view: ViewConfig = Field(_VIEW, description="How crops are turned, scaled, sheared and recoloured.")
     clip: float = Field(1.0, ge=0, description="Largest norm of the gradient; 0: any.")
-    validations: int = Field(5, ge=1, description="How often the held-out cases are looked at, at most.")
-    patience: int = Field(3, ge=1, description="Validations without a better Dice after which tuning stops.")
+    validations: int = Field(8, ge=1, description="How often the held-out cases are looked at, at most.")
+    patience: int = Field(4, ge=1, description="Validations without a better Dice after which tuning stops.")
     seed: int = Field(0, ge=0, description="Of everything random.")
     log_every: int = Field(5, ge=1, description="Steps between lines of the log.")
     save_every: int = Field(50, ge=1, description="Steps between checkpoints.")
