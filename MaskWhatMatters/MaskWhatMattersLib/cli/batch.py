@@ -7,6 +7,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -76,14 +77,7 @@ def run_batch(scans: Sequence[Scan], batch: Batch, place: Place, display: Displa
         def collect() -> None:
             scan, volume, job = waiting.popleft()
             with _reported(scan, batch, display):
-                is_done = False
-                while not is_done:
-                    is_done = job.done()  # asked first: a fast job's events would be lost otherwise
-                    for event in job.events() if place.scheduler is not None else ():  # here they were shown live
-                        display.event(scan.name, event)
-                    if not is_done:
-                        time.sleep(_LOOK_S)
-                for line in batch.add(scan, volume, job.result()):
+                for line in batch.add(scan, volume, _result_of(job, scan.name, place, display)):
                     display.result(line)
             display.finished()
 
@@ -91,13 +85,48 @@ def run_batch(scans: Sequence[Scan], batch: Batch, place: Place, display: Displa
             present[0] = scan.name
             with _reported(scan, batch, display) as reading:
                 volume = read_volume(scan.path, replace_nan=batch.replace_nan, modality=batch.modality)
-                waiting.append((scan, volume, runner.submit(batch.spec, volume, *batch.data)))
+                waiting.append((scan, volume, runner.submit(batch.spec, _sent(volume, place), *batch.data)))
             if reading.failed:
                 display.finished()
             elif len(waiting) >= ahead:
                 collect()
         while waiting:
             collect()
+
+
+def run_first(spec: JobSpec, data: Sequence[Any], place: Place, display: Display, name: str) -> Any:
+    """Run one job that the batch builds on, where the batch will run, and return its result.
+
+    Args:
+        spec: The job.
+        data: What it gets.
+        place: Where it runs.
+        display: Shows how far it is.
+        name: What to call it.
+
+    Raises:
+        InputError: What it was given, or the scheduler, cannot be used.
+        JobError: It failed.
+    """
+    with _runner(place, lambda _, event: display.event(name, event)) as (runner, _):
+        return _result_of(runner.submit(spec, *data), name, place, display)
+
+
+def _result_of(job: Job, name: str, place: Place, display: Display) -> Any:
+    """Show what the job reports until it has ended."""
+    is_done = False
+    while not is_done:
+        is_done = job.done()  # asked first: a fast job's events would be lost otherwise
+        for event in job.events() if place.scheduler is not None else ():  # here they were shown live
+            display.event(name, event)
+        if not is_done:
+            time.sleep(_LOOK_S)
+    return job.result()
+
+
+def _sent(volume: Volume, place: Place) -> Volume:
+    """The image as its job gets it; another computer gets no name, since files are often called after patients."""
+    return volume if place.scheduler is None else replace(volume, name="")
 
 
 @contextmanager

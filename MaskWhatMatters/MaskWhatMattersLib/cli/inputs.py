@@ -68,6 +68,29 @@ def _with_distinct_names(found: dict[Path, tuple[Path, str]], shown: dict[Path, 
     return [Scan(shown[path], folder, names[str(path)]) for path, (folder, _) in found.items()]
 
 
+def check_apart(output: Path, inputs: Sequence[Path]) -> None:
+    """Refuse an output folder in which a result could take the name of an input.
+
+    Raises:
+        InputError: It is, holds or lies in an input folder, or an input file lies directly in it.
+    """
+    place = output.resolve()
+    for given in inputs:
+        folder = given.resolve() if given.is_dir() else given.resolve().parent
+        relation = ""
+        if place == folder:
+            relation = "is the input folder" if given.is_dir() else "is the folder of the input"
+        elif given.is_dir() and folder in place.parents:
+            relation = "lies inside the input folder"
+        elif given.is_dir() and place in folder.parents:
+            relation = "holds the input folder"
+        if relation:
+            raise InputError(
+                f"The output folder {output} {relation} {given}, where results could replace scans or become inputs of "
+                "the next run. Choose a folder apart from it, for example a new one."
+            )
+
+
 def check_output(output: Path, inputs: Sequence[Path]) -> None:
     """Make the output folder and see that results can be written there.
 
@@ -94,3 +117,24 @@ def check_output(output: Path, inputs: Sequence[Path]) -> None:
         else:
             what = f"The output folder {output} cannot be written to"
         raise InputError(f"{what}: {error.strerror or error}. {advice}") from error
+
+
+def check_kept_names(scans: Sequence[Scan], kept: Sequence[str]) -> None:
+    """Refuse scans whose label map would have the name of a further map that is kept of another scan.
+
+    Args:
+        scans: All of them.
+        kept: What the names of the further maps end in.
+
+    Raises:
+        InputError: Two files would have one name.
+    """
+    taken = {(scan.folder, scan.name.casefold()): scan.path for scan in scans}
+    for scan in scans:
+        for kind in kept:
+            other = taken.get((scan.folder, f"{scan.name}_{kind}".casefold()))
+            if other is not None:
+                raise InputError(
+                    f"{scan.path} and {other} would both give {scan.name}_{kind}.nii.gz. Rename one of them, or leave "
+                    "--keep out."
+                )
