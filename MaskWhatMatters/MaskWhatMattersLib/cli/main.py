@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from MaskWhatMattersLib import __version__
-from MaskWhatMattersLib.cli import corn, evaluate, finetune, masks, pretrain
+from MaskWhatMattersLib.cli import corn, evaluate, finetune, masks, mass, pretrain
 from MaskWhatMattersLib.cli.codes import DONE, INTERRUPTED, SOME_FAILED, USAGE
 from MaskWhatMattersLib.cli.style import add_output_style, add_scheduler
 from MaskWhatMattersLib.errors import InputError, JobError
@@ -37,6 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_relevance(commands)
     masks.add_parser(commands)
     corn.add_parser(commands)
+    mass.add_parser(commands)
     pretrain.add_parser(commands)
     finetune.add_parser(commands)
     evaluate.add_parser(commands)

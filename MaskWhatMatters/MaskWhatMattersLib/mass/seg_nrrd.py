@@ -64,6 +64,11 @@ def read_segments(path: Path) -> tuple[FileSegment, ...]:
     return tuple(_segment(number, facts[number]) for number in sorted(facts))
 
 
+def without_seg(name: str) -> str:
+    """A file's base name without the ".seg" by which Slicer marks segmentations."""
+    return name[:-4] if name.lower().endswith(".seg") else name
+
+
 def terms_of(entry: str) -> Terms:
     """Codes of a terminology entry as Slicer stores it on a segment.
 

@@ -1,0 +1,18 @@
+"""`whatmatters mass`: segment by example, and make and tune the networks that do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from MaskWhatMattersLib.cli import mass_segment
+
+
+def add_parser(commands: Any) -> None:
+    """Add `mass` with its subcommands."""
+    parser = commands.add_parser(
+        "mass",
+        help="segment scans as examples show it",
+        description="In-context segmentation: mark it once, find it in other scans (MASS).",
+    )
+    subcommands = parser.add_subparsers(dest="subcommand", required=True, metavar="segment")
+    mass_segment.add_parser(subcommands)
