@@ -24,8 +24,12 @@ if TYPE_CHECKING:
 _SHOWN = 5
 
 
-def reference_files(references: Sequence[Sequence[Path]]) -> list[tuple[Path, Path]]:
+def reference_files(references: Sequence[Sequence[Path]], option: str = "--reference") -> list[tuple[Path, Path]]:
     """Scan and label map of each reference; two folders give those of the same name.
+
+    Args:
+        references: Two files or two folders each.
+        option: How they were given, for the message.
 
     Raises:
         InputError: Files that do not exist, or folders in which nothing fits together; all problems at once.
@@ -40,9 +44,9 @@ def reference_files(references: Sequence[Sequence[Path]]) -> list[tuple[Path, Pa
             for pair in _paired(image, label_map, problems):
                 found.setdefault(pair[0].resolve(), pair)
         elif found.setdefault(image.resolve(), (image, label_map))[1] != label_map:
-            problems.append(f"{image} was given twice, with different label maps. Give each reference once.")
+            problems.append(f"{image} was given twice, with different label maps. Give each scan once.")
     if problems:
-        raise InputError(" ".join(problems) + " Check the paths after --reference.")
+        raise InputError(f"{' '.join(problems)} Check the paths after {option}.")
     return list(found.values())
 
 
