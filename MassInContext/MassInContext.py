@@ -1,4 +1,4 @@
-"""Slicer module MassInContext: mark something in one volume, find it in the others. The work is in MaskWhatMattersLib."""
+"""Slicer module MassInContext: mark something in one volume, find it in others. The work is in MaskWhatMattersLib."""
 # ruff: noqa: PT009, PT027  (the self test runs inside Slicer, without pytest)
 
 import unittest
@@ -183,3 +183,196 @@ class MassInContextLogic(ScriptedLoadableModuleLogic):
         from MaskWhatMattersLib.bridge.parameter_nodes import wrapper_of
 
         return wrapper_of(super().getParameterNode(), MassInContextParameterNode)
+
+    def shownVolume(self):
+        """The scan in the background of the red slice view, else the first scan of the scene, else None."""
+        from MaskWhatMattersLib.bridge.scene_views import SCALAR_CLASSES, shown_volume
+
+        return shown_volume(slicer.mrmlScene, SCALAR_CLASSES)
+
+    def applyExample(
+        self,
+        referenceVolumeNode,
+        referenceSegmentationNode,
+        targets,
+        segments=None,
+        wait=True,
+        *,
+        task=None,
+        existing="keep",
+        output="",
+        model=None,
+        device="auto",
+        settings=None,
+        replaceNan=False,
+        scheduler="",
+        consent=False,
+        tlsFiles=("", "", ""),
+        onEvent=None,
+        onTick=None,
+        onEnd=None,
+    ):
+        """Find in other scans what is marked in one.
+
+        Args:
+            referenceVolumeNode: Volume node of the example, or a list for several examples; None with `task`.
+            referenceSegmentationNode: Segmentation or label map node of each of them; None with `task`.
+            targets: Volume node, sequence node, file, folder, or a list of these; an empty list only learns the
+                example, so that `saveTask` can keep it.
+            segments: Names of the segments to look for; None takes all.
+            wait: Return when it is done; otherwise return at once.
+            task: Instead of an example, what `loadTask` gave, or the path of a task file.
+            existing: "keep": found segments get a segmentation of their own beside existing ones; "overwrite": they
+                replace segments of the same names; "lock": they join them, and no voxel that is marked changes.
+            output: Folder for the label maps and the report of files; must lie apart from the scans.
+            model: Name or file of a model; None takes the one that comes with the extension, or that of the task.
+                To name one that is for research only is to acknowledge that.
+            device: "auto", "cpu", "cuda" or "mps".
+            settings: Fields of `MaskWhatMattersLib.mass.settings.SegmentSettings` that differ from the default.
+            replaceNan: Give voxels without a number the darkest value instead of refusing the scan.
+            scheduler: Address of a Dask scheduler; empty computes here.
+            consent: Agreement to send voxels to `scheduler`.
+            tlsFiles: Paths of CA, certificate and key for a scheduler that is reached by tls://.
+            onEvent: Called with each event of the jobs.
+            onTick: Called with the elapsed seconds.
+            onEnd: Called with the run when it has ended.
+
+        Returns:
+            The segmentation nodes that were made or updated; of a sequence, the sequence of segmentations. `results`
+            has the figures. With `wait=False` a run with `cancel()`, `done`, `nodes`, `rows`, `errors`, `notes`. Of
+            several targets, those that fail are left out and told of in the log.
+
+        Raises:
+            InputError: Example, targets or settings cannot be used; the message lists what.
+            JobError: The job failed; `details` has the worker's last lines, `hint` what to do.
+            JobCancelledError: It was cancelled while this waited, for example because the scene was closed.
+        """
+        from MaskWhatMattersLib.bridge.mass_apply_run import start_run
+
+        def remember(run):
+            self.task = run.task or self.task
+            if onEnd is not None:
+                onEnd(run)
+
+        run = start_run(
+            referenceVolumeNode,
+            referenceSegmentationNode,
+            targets,
+            segments,
+            task=task,
+            existing=existing,
+            output=output,
+            model=model,
+            device=device,
+            settings=settings,
+            replace_nan=replaceNan,
+            scheduler=scheduler,
+            consent=consent,
+            tls_files=tlsFiles,
+            callbacks={"on_event": onEvent, "on_tick": onTick, "on_end": remember},
+        )
+        return run.result() if wait else run
+
+    def saveTask(self, path):
+        """Keep the last example as a task file, without its images, to be applied later or elsewhere.
+
+        Args:
+            path: Ends in .task.safetensors; the ending is added where it is missing.
+
+        Returns:
+            The file.
+
+        Raises:
+            InputError: No example was applied and no task file loaded, or the file cannot be written.
+        """
+        from MaskWhatMattersLib.bridge.mass_apply_run import write_task_file
+
+        return write_task_file(self.task, path)
+
+    def loadTask(self, path):
+        """Read a task file; `applyExample` takes what this returns.
+
+        Raises:
+            InputError: No task file, or it is damaged.
+        """
+        from MaskWhatMattersLib.bridge.mass_apply_run import read_task_file
+
+        self.task = read_task_file(path)
+        return self.task
+
+    def results(self):
+        """Figures of every segment in the scene that came of an example, worst quality first.
+
+        Returns:
+            `ExampleRow` of each: target, segment, volume_ml, quality, notes, model, edited, volume_node, node,
+            segment_id, frame.
+        """
+        from MaskWhatMattersLib.bridge.mass_results import example_rows, worst_first
+        from MaskWhatMattersLib.bridge.mass_sequences import sequence_rows
+
+        return worst_first([*example_rows(slicer.mrmlScene), *sequence_rows(slicer.mrmlScene)])
+
+
+class MassInContextTest(ScriptedLoadableModuleTest):
+    """Self test: the whole path on scans made here, with the model that comes with the extension."""
+
+    def runTest(self):
+        """Run every test in a fresh scene."""
+        for test in (self.test_segment_is_found_in_another_volume, self.test_missing_example_is_refused):
+            slicer.mrmlScene.Clear()
+            try:
+                test()
+            except unittest.SkipTest as reason:
+                self.delayDisplay(f"Skipped: {reason}")
+
+    def test_segment_is_found_in_another_volume(self):
+        """A target gets a segmentation with the example's segment and a row of figures; a second run updates it."""
+        from MaskWhatMattersLib.bridge.mass_apply_run import PACKAGES
+        from MaskWhatMattersLib.bridge.mass_models import DEFAULT_MODEL, mass_models
+        from MaskWhatMattersLib.bridge.setup import missing_packages
+
+        missing = missing_packages(PACKAGES)
+        if missing:
+            self.skipTest(f"packages are not installed: {', '.join(missing)}")
+        if DEFAULT_MODEL not in [model.name for model in mass_models()]:
+            self.skipTest(f"the weights {DEFAULT_MODEL} are not there")
+        self.delayDisplay("Looking for the ball")
+        example, marked = self._scan("example", 0.0)
+        target, _marked = self._scan("target", 0.2)
+        segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "ball of the example")
+        segmentation.CreateDefaultDisplayNodes()
+        segmentation.SetReferenceImageGeometryParameterFromVolumeNode(example)
+        segmentId = segmentation.GetSegmentation().AddEmptySegment("", "Ball")
+        slicer.util.updateSegmentBinaryLabelmapFromArray(marked, segmentation, segmentId, example)
+        logic = MassInContextLogic()
+        nodes = logic.applyExample(example, segmentation, [target])
+        self.assertEqual([node.GetName() for node in nodes], ["target by example"])
+        (row,) = logic.results()
+        self.assertEqual((row.target, row.segment), ("target", "Ball"))
+        again = logic.applyExample(None, None, [target], task=logic.task)
+        self.assertEqual([node.GetID() for node in again], [node.GetID() for node in nodes])
+        self.delayDisplay("Done")
+
+    def test_missing_example_is_refused(self):
+        """Without an example there is a clear message and no node."""
+        target, _marked = self._scan("target", 0.0)
+        before = slicer.mrmlScene.GetNumberOfNodes()
+        with self.assertRaisesRegex(ValueError, "a volume with its segmentation"):
+            MassInContextLogic().applyExample(None, None, [target])
+        self.assertEqual(slicer.mrmlScene.GetNumberOfNodes(), before)
+
+    def _scan(self, name, shift):
+        """A bright ball in noise, and where it is."""
+        import numpy as np
+
+        volumeNode = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+        z, y, x = np.ogrid[-1:1:40j, -1:1:48j, -1:1:48j]
+        ball = z**2 + y**2 + (x - shift) ** 2 < 0.2
+        noise = np.random.default_rng(0).normal(200, 20, ball.shape)
+        slicer.util.updateVolumeFromArray(volumeNode, (noise + 300 * ball).astype(np.int16))
+        matrix = vtk.vtkMatrix4x4()
+        for axis, spacing in enumerate((-2.0, -2.0, 2.0)):
+            matrix.SetElement(axis, axis, spacing)
+        volumeNode.SetIJKToRASMatrix(matrix)
+        volumeNode.CreateDefaultDisplayNodes()
+        return volumeNode, ball.astype(np.uint8)

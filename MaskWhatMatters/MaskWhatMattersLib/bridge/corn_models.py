@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from slicer.i18n import tr as _
 
+from MaskWhatMattersLib.bridge.model_cards import card_of_file, cards, terms_of_use
+
 if TYPE_CHECKING:
     from MaskWhatMattersLib.models import ModelCard
 
@@ -38,39 +40,14 @@ class CornModel:
 
 def corn_models() -> list[CornModel]:
     """Models of this kind on this computer, the default first; none while the packages to read them are missing."""
-    try:
-        from MaskWhatMattersLib.errors import ModelFileError
-        from MaskWhatMattersLib.models import list_models, read_card
-    except ImportError:
-        return []
-    models = []
-    for entry in list_models():
-        if entry.path is None:
-            continue
-        try:
-            card = read_card(entry.path)
-        except ModelFileError:
-            continue  # Check setup tells about broken cards
-        if card.architecture == ARCHITECTURE:
-            models.append(_describe(entry.name, entry.path, card))
+    models = [_describe(name, path, card) for name, path, card in cards(ARCHITECTURE)]
     return sorted(models, key=lambda model: model.name != DEFAULT_MODEL)
 
 
 def model_of_file(path: str) -> CornModel | None:
     """The model in a file; None when there is none, or its card cannot be read: the job says then what is wrong."""
-    try:
-        from MaskWhatMattersLib.errors import ModelFileError
-        from MaskWhatMattersLib.models import read_card
-    except ImportError:
-        return None
-    file = Path(path)
-    if file.suffix != ".safetensors" or not file.is_file():
-        return None
-    try:
-        card = read_card(file)
-    except ModelFileError:
-        return None
-    return _describe(card.name, file, card)
+    found = card_of_file(path)
+    return _describe(found[1].name, *found) if found is not None else None
 
 
 def _describe(name: str, path: Path, card: ModelCard) -> CornModel:
@@ -84,12 +61,5 @@ def _describe(name: str, path: Path, card: ModelCard) -> CornModel:
         parts.append(_("Dice {dice:.3f} on {protocol}.").format(dice=dice.value, protocol=where))
     else:
         parts.append(_("Not measured."))
-    trained = ", ".join(
-        _("{name} ({cases} scans)").format(name=data.name, cases=data.cases) if data.cases else data.name
-        for data in card.training_data
-    )
-    if trained:
-        parts.append(_("Trained on {data}.").format(data=trained))
-    parts.append(_("Licence: {licence}.").format(licence=card.licence.rstrip(".")))
     protocol = "" if dice is None else _("Dice: {protocol}").format(protocol=dice.protocol)
-    return CornModel(name, title, " ".join(parts), protocol, card.research_only, path)
+    return CornModel(name, title, " ".join(parts + terms_of_use(card)), protocol, card.research_only, path)

@@ -22,12 +22,14 @@ class Step:
         name: What the user calls it, for example the name of the scan; empty where there is nothing to name.
         submit: Reads what the job needs, hands it over and gives its handle.
         show: Takes the job's result and gives the nodes that it made or updated.
+        fail: Told why there is no result.
         is_needed: Whether the steps after it are of no use without it.
     """
 
     name: str
     submit: Callable[[], Any]
     show: Callable[[Any], list[Any]]
+    fail: Callable[[Exception], None] = lambda error: None
     is_needed: bool = False
 
 
@@ -111,7 +113,7 @@ class JobQueue:
             except (InputError, JobError) as error:
                 if self._monitor is None and (step.is_needed or len(self._steps) == 1):
                     raise
-                self.errors.append((step.name, error))
+                self._note_error(step, error)
                 if step.is_needed:
                     break
                 continue
@@ -134,11 +136,15 @@ class JobQueue:
 
     def _fail(self, error: Exception) -> None:
         step = self._steps[self._index]
-        self.errors.append((step.name, error))
+        self._note_error(step, error)
         if step.is_needed:
             self._end("failed")
         else:
             self._go_on()
+
+    def _note_error(self, step: Step, error: Exception) -> None:
+        self.errors.append((step.name, error))
+        step.fail(error)
 
     def _go_on(self) -> None:
         if self.state == "cancelling":

@@ -23,6 +23,8 @@ _CLASSES = {  # what a node of each kind is
     "mask": "vtkMRMLSegmentationNode",
     "atrium": "vtkMRMLSegmentationNode",
     "disagreement": "vtkMRMLScalarVolumeNode",
+    "example": "vtkMRMLSegmentationNode",
+    "example sequence": "vtkMRMLSequenceNode",
 }
 
 

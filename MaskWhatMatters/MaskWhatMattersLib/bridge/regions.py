@@ -101,6 +101,17 @@ def labels_from_node(node: Node, volume_node: Node, classes: Mapping[str, int]) 
     return Volume(labels[None], affine, name=node.GetName() or ""), (claims - marked) / marked
 
 
+def segment_mask(node: Node, volume_node: Node, segment_id: str) -> Array:
+    """One segment on the grid of a volume, bool [D, H, W]; all transforms are taken into account.
+
+    Args:
+        node: Segmentation.
+        volume_node: Scalar volume whose grid is wanted.
+        segment_id: Of the segment.
+    """
+    return _segments(node, volume_node, tuple(reversed(volume_node.GetImageData().GetDimensions())), segment_id)
+
+
 def segment_names(node: Node) -> list[tuple[str, str]]:
     """(ID, name) of every segment of a segmentation node."""
     segmentation = node.GetSegmentation()

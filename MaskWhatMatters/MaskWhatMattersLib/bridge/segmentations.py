@@ -163,7 +163,16 @@ def terminology_tag(category: Code, type_code: Code, modifier: Code | None) -> s
         type_code: The same for the type, for example ("39607008", "Lung").
         modifier: The same for the modifier, for example ("7771000", "Left"); None without one.
     """
-    parts = ["^".join(("SCT", *code)) if code else "^^" for code in (category, type_code, modifier)]
+    return terminology_entry(*[("SCT", *code) if code else None for code in (category, type_code, modifier)])
+
+
+def terminology_entry(*terms: tuple[str, str, str] | None) -> str:
+    """Terminology entry as Slicer stores it on a segment.
+
+    Args:
+        *terms: Scheme, code and meaning of category, type and modifier; None for one that is left open.
+    """
+    parts = ["^".join(term) if term else "^^" for term in terms]
     return "~".join([_TERMINOLOGY_CONTEXT, *parts, _ANATOMIC_CONTEXT, "^^", "^^"]) + "|"
 
 
