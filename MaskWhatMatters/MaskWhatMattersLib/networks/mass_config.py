@@ -24,3 +24,15 @@ class MassNetworkConfig(BaseModel):
         "volume", description="Learned position per voxel, sum of one per axis, or none."
     )
     memory_slots: int = Field(0, ge=0, description="Token memories that the released file carries (73); never used.")
+
+
+PRESETS = {
+    "official": MassNetworkConfig(memory_slots=73),
+    "small": MassNetworkConfig(width=16, window=96, positions="factorized"),
+    "tiny": MassNetworkConfig(width=8, window=96, positions="factorized"),
+}
+"""The released network (120.1 million parameters), and two for our own training: 29.6 and 8.0 million.
+
+Positions as a volume would add 3 * window ** 3 = 2.7 million parameters to either, whatever the width; factorized they
+are 864, but a single voxel, or a corner, no longer has a number of its own. What that costs in accuracy is not measured.
+"""

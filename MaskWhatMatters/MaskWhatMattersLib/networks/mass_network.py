@@ -88,7 +88,8 @@ class MassNetwork(nn.Module):
         """
         maps, fused = self.decoder(features, tokens)
         weights: Tensor = self.classifier(fused)
-        return torch.einsum("bkc,bcdhw->bkdhw", weights.to(maps.dtype), maps)
+        logits = weights @ maps.flatten(2)
+        return logits.reshape(*logits.shape[:2], *maps.shape[2:])
 
     def forward(self, query: Tensor, reference: Tensor, masks: Tensor) -> Tensor:
         """Logits [B, K, D, H, W] of a query [B, 1, D, H, W].
@@ -112,6 +113,14 @@ class MassNetwork(nn.Module):
             raise InputError(
                 f"Sides must be multiples of {self.divisor} voxels; found {_sides(images)}. Pad the image."
             )
+
+
+def place(network: MassNetwork, device: torch.device | str) -> MassNetwork:
+    """Move a network to a device; on a processor, channels come last in memory, which is about twice as fast."""
+    on_processor = torch.device(device).type == "cpu"
+    layout = torch.channels_last_3d if on_processor else torch.contiguous_format
+    moved: MassNetwork = network.to(device).to(memory_format=layout)  # type: ignore[call-overload]
+    return moved
 
 
 class _Encoder(nn.Module):

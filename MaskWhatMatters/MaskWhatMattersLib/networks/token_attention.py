@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 _MLP_RATIO = 4
+_EPS = 1e-4  # of the norms in the released MASS weights, but for those of cross-attention
 
 
 class CrossAttention(nn.Module):
@@ -30,7 +31,7 @@ class SelfAttention(nn.Module):
 
     def __init__(self, channels: int, head_width: int) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(channels)
+        self.norm = nn.LayerNorm(channels, eps=_EPS)
         self.attention = MultiHead(channels, head_width)
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -45,7 +46,7 @@ class FeedForward(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(channels)
+        self.norm = nn.LayerNorm(channels, eps=_EPS)
         self.perceptron = Perceptron(channels, _MLP_RATIO * channels, channels)
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -91,7 +92,8 @@ class MultiHead(nn.Module):
 
     def _heads_of(self, tokens: Tensor) -> Tensor:
         """[B, N, C] to [B, heads, N, C / heads]."""
-        return tokens.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        batch, count, channels = tokens.shape
+        return tokens.reshape(batch, count, self.heads, channels // self.heads).transpose(1, 2)
 
 
 def number_of_heads(channels: int, head_width: int) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from torch import Tensor, nn
 
 from MaskWhatMattersLib.networks.token_attention import CrossAttention, FeedForward, SelfAttention
@@ -45,4 +43,4 @@ class _Block(nn.Module):
 
 def to_tokens(maps: Tensor) -> Tensor:
     """One token per voxel, [B, N, C], of maps [B, C, D, H, W]."""
-    return cast(Tensor, maps.flatten(2).transpose(1, 2))
+    return maps.flatten(2).transpose(1, 2)
