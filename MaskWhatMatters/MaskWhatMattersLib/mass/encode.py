@@ -98,7 +98,7 @@ class MarkEncoder:
             parts.append(self._passes.tokens(grey, marked))
         cut = [place for place, box in enumerate(boxes) if box is not None and _longest(box) > window]
         return Encoded(
-            _gathered(parts, crops, len(masks)),
+            _gathered(parts, crops, self._passes.no_tokens(len(masks))),
             np.array([box is not None for box in boxes], np.bool_),
             tuple(crops),
             tuple(cut),
@@ -166,15 +166,14 @@ def _within_scan(crop: NDArray[np.float32], box: Box, shape: Sequence[int]) -> N
     return result
 
 
-def _gathered(parts: Sequence[tuple[Tensor, ...]], crops: Sequence[EncodedCrop], count: int) -> tuple[Tensor, ...]:
-    """Tokens of several crops in the order of the masks; 0 for those that are in none."""
-    gathered = []
-    for scale in zip(*parts, strict=True):
-        tokens = scale[0].new_zeros(count, *scale[0].shape[1:])
-        for crop, found in zip(crops, scale, strict=True):
+def _gathered(
+    parts: Sequence[tuple[Tensor, ...]], crops: Sequence[EncodedCrop], gathered: tuple[Tensor, ...]
+) -> tuple[Tensor, ...]:
+    """Tokens of several crops in the order of the masks; as given for those that are in none."""
+    for crop, part in zip(crops, parts, strict=True):
+        for tokens, found in zip(gathered, part, strict=True):
             tokens[list(crop.places)] = found
-        gathered.append(tokens)
-    return tuple(gathered)
+    return gathered
 
 
 def _union(one: Box, other: Box) -> Box:

@@ -30,12 +30,15 @@ def is_pathology(label: TaskLabel) -> bool:
     return bool(_PATHOLOGY.search(label.name.replace("_", " ")))
 
 
-def task_notes(labels: Sequence[TaskLabel], cut: Sequence[str], spacing_mm: float, window: int) -> list[str]:
+def task_notes(
+    labels: Sequence[TaskLabel], cut: Sequence[str], outside: Sequence[str], spacing_mm: float, window: int
+) -> list[str]:
     """On labels that in-context segmentation finds hard.
 
     Args:
         labels: Of the task.
         cut: Names of those that are larger than the window.
+        outside: Names of those that lie for the most part outside of what looks like the body.
         spacing_mm: Of the task.
         window: Side of a crop, voxels.
     """
@@ -44,6 +47,11 @@ def task_notes(labels: Sequence[TaskLabel], cut: Sequence[str], spacing_mm: floa
         "to its middle."
         for name in cut
     ]
+    if outside:
+        notes.append(
+            f"{', '.join(outside)}: for the most part outside of what looks like the body in an example, where the "
+            "network does not look. Check that scan and label map belong together."
+        )
     small = [label.name for label in labels if (label.volume_ml or 0) * 1000 < _SMALL_VOXELS * spacing_mm**3]
     if small:
         notes.append(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from MaskWhatMattersLib.networks.mass_network import MassNetwork
+from MaskWhatMattersLib.networks.task_encoder import TaskEncoder
 
 Predictor = Callable[[Tensor], Tensor]
 """Images [B, 1, D, H, W] to probabilities [B, K, D, H, W]."""
@@ -44,6 +45,11 @@ class MassPasses:
         with self._precision():
             tokens = self._network.encode_task(self._network.encode_image(grey), marked)
         return tuple(scale[0].float() for scale in tokens)
+
+    def no_tokens(self, labels: int) -> tuple[Tensor, ...]:
+        """Zeros in the place of the tokens of so many labels."""
+        queries = [cast(TaskEncoder, encoder).queries for encoder in self._network.task_encoders]
+        return tuple(each.new_zeros(labels, len(each) + 1, each.shape[1]).detach() for each in queries)
 
     def predictor(self, tokens: Sequence[Tensor]) -> Predictor:
         """What turns images into probabilities of all labels at once; labels attend to each other.

@@ -77,6 +77,7 @@ def estimated_quality(
         probability = predict(torch.from_numpy(grey.astype(np.float32)).to(passes.device)[None, None])[0]
         for place in wanted:
             predicted = (probability[int(np.searchsorted(known, place))] >= threshold).cpu().numpy()
+            predicted &= grey != 0  # beyond the scan
             scores[place].append(overlap.dice(predicted, masks[labels.index(place)]))
     for place, each in scores.items():
         dice[place] = float(np.mean(each)) if each else np.nan

@@ -114,9 +114,11 @@ class InContextSegmenter:
         present = np.zeros((len(examples), len(shared.labels)), np.bool_)
         crops: list[ReferenceCrop] = []
         cut: set[int] = set()
+        outside: set[int] = set()
         for number, (example, places) in enumerate(zip(examples, shared.places, strict=True)):
             prepared = prepare(example.image, self.preprocessing, spacing_mm)
             given = masks_on(prepared, example.masks)
+            outside |= {places[index] for index in _lost(given, prepared.volume, example.masks)}
             masks = np.zeros((len(shared.labels), *given.shape[1:]), np.uint8)
             masks[list(places)] = given
             encoded = encoder.encode(prepared.volume.array[0], masks, progress)
@@ -128,7 +130,15 @@ class InContextSegmenter:
             ]
             progress.step()
         modalities = {example.image.modality for example in examples}
-        notes = task_notes(shared.labels, [shared.labels[place].name for place in sorted(cut)], spacing_mm, window)
+        names = [label.name for label in shared.labels]
+        _require_seen(present, names)
+        notes = task_notes(
+            shared.labels,
+            [names[place] for place in sorted(cut)],
+            [names[place] for place in sorted(outside)],
+            spacing_mm,
+            window,
+        )
         return Task(
             labels=shared.labels,
             tokens=tuple(np.stack(scale) for scale in zip(*tokens, strict=True)),
@@ -219,6 +229,25 @@ class InContextSegmenter:
         chosen = precision if precision != "auto" else self._precision
         passes = MassPasses(self.network, bf16=chosen == "bf16" or (chosen == "auto" and self.device.type == "cuda"))
         return passes, MarkEncoder(passes, normalise=self.preprocessing.normalise == "crop")
+
+
+def _lost(masks: NDArray[np.uint8], grid: Volume, drawn: Volume) -> list[int]:
+    """Masks of which less than half is left on the prepared grid, since they lie beyond the body."""
+    left_ml = masks.sum((1, 2, 3)) * grid.voxel_volume_ml
+    drawn_ml = np.array([np.count_nonzero(mask) for mask in drawn.array]) * drawn.voxel_volume_ml
+    # A mask finer than the grid's voxels may also shrink or grow: those are not lost.
+    is_lost = (left_ml < drawn_ml / 2) & (drawn_ml > grid.voxel_volume_ml)
+    return [int(place) for place in np.flatnonzero(is_lost)]
+
+
+def _require_seen(present: NDArray[np.bool_], names: Sequence[str]) -> None:
+    """Refuse labels that lie outside of the body in all examples."""
+    unseen = [names[place] for place in np.flatnonzero(~present.any(axis=0))]
+    if unseen:
+        raise InputError(
+            f"{', '.join(unseen)}: drawn outside of what looks like the body in all {len(present)} examples, so that "
+            "the network does not see it. Check that scan and label map belong together."
+        )
 
 
 def _mirrored_tokens(task: Task, passes: MassPasses) -> list[Tensor]:
