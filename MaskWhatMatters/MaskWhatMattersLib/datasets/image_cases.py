@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from MaskWhatMattersLib.errors import InputError
 from MaskWhatMattersLib.volumes import Volume
 
 Split = Literal["train", "val", "test"]
@@ -55,3 +56,19 @@ class ImageCases:
     def of(self, split: Split) -> tuple[ImageCase, ...]:
         """Cases of one split."""
         return tuple(case for case in self.cases if case.split == split)
+
+    def learned_from(self) -> ImageCases:
+        """Only images of the split "train", or of no split: validation and test stay unseen.
+
+        Raises:
+            InputError: There is none.
+        """
+        kept = tuple(case for case in self.cases if case.split in (None, "train"))
+        if not kept:
+            raise InputError(
+                f'None of the {len(self.cases)} images is of the split "train", so there is nothing to learn from. '
+                "Name the splits in the manifest, or leave them out."
+            )
+        left = len(self.cases) - len(kept)
+        note = (f"{left} images of the splits val and test are left out.",) if left else ()
+        return ImageCases(kept, (*self.notes, *note))

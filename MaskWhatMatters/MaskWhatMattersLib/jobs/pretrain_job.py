@@ -93,7 +93,7 @@ def run(spec: PretrainSpec, context: Progress, cases: ImageCases | None = None) 
     if spec.must_go_on:
         require_checkpoint(spec.output)
     config = pretrain_settings(spec)
-    found = _learned_from(cases if cases is not None else _cases_of(spec, config.preprocessing))
+    found = (cases if cases is not None else _cases_of(spec, config.preprocessing)).learned_from()
     notes: list[str] = list(found.notes)
 
     def learn(folder: Path) -> None:
@@ -173,16 +173,3 @@ def _cases_of(spec: PretrainSpec, preprocessing: ImagePreprocessing) -> ImageCas
     if spec.data is None:
         raise InputError("There are no images to learn from; name a folder or manifest, or give the cases as data.")
     return find_images(spec.data, preprocessing)
-
-
-def _learned_from(cases: ImageCases) -> ImageCases:
-    """Only images of the split "train", or of no split: validation and test stay unseen, by every method."""
-    kept = tuple(case for case in cases.cases if case.split in (None, "train"))
-    if not kept:
-        raise InputError(
-            f'None of the {len(cases.cases)} images is of the split "train", so there is nothing to learn from. Name '
-            "the splits in the manifest, or leave them out."
-        )
-    left = len(cases.cases) - len(kept)
-    note = (f"{left} images of the splits val and test are left out.",) if left else ()
-    return ImageCases(kept, (*cases.notes, *note))
