@@ -120,11 +120,12 @@ class TuneScans:
         wanted = [random.uniform(0, side - 1) for side in scan.image.shape]
         if random.random() < self._foreground and len(known):
             wanted = list(random.choice(scan.places[random.choice(known)]))
-        half = (self._window - 1) / 2
-        return [
-            float(np.clip(at, half, side - 1 - half)) if side > self._window else (side - 1) / 2
-            for at, side in zip(wanted, scan.image.shape, strict=True)
-        ]
+        centre = []
+        for at, side in zip(wanted, scan.image.shape, strict=True):
+            room = side - self._window
+            start = -(-room // 2) if room < 0 else np.clip(round(at) - self._window // 2, 0, room)
+            centre.append(float(start) + (self._window - 1) / 2)  # whole voxels where nothing moves
+        return centre
 
 
 def on_device(scan: TuneScan, device: torch.device) -> TuneScan:
