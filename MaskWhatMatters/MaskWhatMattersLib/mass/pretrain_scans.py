@@ -321,7 +321,7 @@ def _read(folder: Path, labels: int, device: torch.device) -> PretrainScan:
     level, first, last = (
         torch.from_numpy(arrays[name][repeated].astype(np.int64)) for name in ("level", "first", "last")
     )
-    highest = torch.tensor([1 + max(int(volume.max()), *last[level == n]) for n, volume in enumerate(levels)])
+    highest = torch.tensor([1 + max([int(volume.max()), *last[level == n].tolist()]) for n, volume in enumerate(levels)])
     weights = _weights(arrays["volume_ml"][repeated])
     values = grey.float()
     return PretrainScan(
