@@ -242,7 +242,7 @@ def _lost(masks: NDArray[np.uint8], grid: Volume, drawn: Volume) -> list[int]:
 
 def _require_seen(present: NDArray[np.bool_], names: Sequence[str]) -> None:
     """Refuse labels that lie outside of the body in all examples."""
-    unseen = [names[place] for place in np.flatnonzero(~present.any(axis=0))]
+    unseen = [name for place, name in enumerate(names) if not present[:, place].any()]
     if unseen:
         raise InputError(
             f"{', '.join(unseen)}: drawn outside of what looks like the body in all {len(present)} examples, so that "

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from MaskWhatMattersLib.errors import GeometryError
-from MaskWhatMattersLib.volumes import crop, orient, pad, resample_like, to_ijk, to_ras
+from MaskWhatMattersLib.volumes import crop, crop_around, orient, pad, resample_like, to_ijk, to_ras
 from unit.volumes.grids import counted, volumes
 
 ORIENTATIONS = st.sampled_from(("RAS", "LPS", "LAS", "PIR", "ASL", "IRP", "SAR"))
@@ -91,3 +91,23 @@ def test_negative_padding_is_refused():
 def test_orient_refuses_an_unknown_orientation():
     with pytest.raises(GeometryError, match="'up'"):
         orient(counted(), "up")
+
+
+@given(volumes(), volumes(), st.floats(0, 20))
+def test_a_crop_around_a_box_of_another_grid_holds_all_of_it_that_is_there(volume, grid, margin_mm):
+    box = tuple(slice(0, max(1, length // 2)) for length in grid.spatial_shape)
+    part = crop_around(volume, box, grid, margin_mm)
+    places = np.stack(np.meshgrid(*[np.arange(length) for length in volume.spatial_shape[::-1]]), axis=-1)
+    in_box = to_ijk(to_ras(places, volume.affine), grid.affine)
+    upper = np.array([side.stop for side in reversed(box)]) - 0.5
+    wanted = places[((in_box > -0.5) & (in_box < upper)).all(-1)]
+    kept = to_ijk(to_ras(wanted, volume.affine), part.affine)
+    assert ((kept > -0.01) & (kept < np.array(part.spatial_shape[::-1]) - 0.99)).all()
+
+
+def test_a_crop_around_a_box_is_no_larger_than_it_needs_to_be():
+    volume = counted(12, 12, 12)
+    box = (slice(2, 4), slice(5, 6), slice(0, 3))
+    np.testing.assert_array_equal(crop_around(volume, box, volume).array[0], volume.array[0][box])
+    wider = crop_around(volume, box, volume, margin_mm=min(volume.spacing_mm))
+    assert wider.spatial_shape == (4, 3, 4)
