@@ -7,7 +7,7 @@ import os
 import tempfile
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +105,31 @@ class ProposalSet:
             below = counts_below(volume[box], int(self.last[here].max()))
             counts[here] = below[self.last[here] + 1] - below[self.first[here]]
         return np.flatnonzero(counts >= max(1, least_voxels))
+
+    def subset(self, indices: Sequence[int] | NDArray[Any]) -> ProposalSet:
+        """Only these proposals, in this order, on the same label volumes; a parent that is left out is unknown."""
+        chosen = np.asarray(indices, dtype=np.int64)
+        place = np.full(len(self) + 1, -1, np.int32)  # the last one is for -1, no parent
+        place[chosen] = np.arange(len(chosen))
+        picked: dict[str, Any] = {name: getattr(self, name)[chosen] for name in _ARRAYS}
+        picked["parent"] = place[picked["parent"]]
+        return replace(self, **picked)
+
+    def placed(self, lower: Sequence[int], shape: tuple[int, int, int]) -> ProposalSet:
+        """The same proposals in a larger field.
+
+        Args:
+            lower: k, j and i of the first voxel in it.
+            shape: (D, H, W) of the field.
+        """
+        inner = tuple(slice(low, low + length) for low, length in zip(lower, self.spatial_shape, strict=True))
+        levels = []
+        for volume in self.levels:
+            field = np.zeros(shape, np.int32)
+            field[inner] = volume
+            levels.append(field)
+        moved = self.bounds + np.tile(np.asarray(lower, np.int32), 2)
+        return replace(self, levels=tuple(levels), bounds=moved)
 
     def save(self, path: str | Path) -> None:
         """Write one compressed file, aside first and then renamed.
