@@ -33,6 +33,6 @@ PRESETS = {
 }
 """The released network (120.1 million parameters), and two for our own training: 29.6 and 8.0 million.
 
-Positions as a volume would add 3 * window ** 3 = 2.7 million parameters to either, whatever the width; factorized they
-are 864, but a single voxel, or a corner, no longer has a number of its own. What that costs in accuracy is not measured.
+Positions as a volume would add 3 * window ** 3 = 2.7 million parameters to either, whatever the width. Factorized they
+are 864, but single voxels no longer have numbers of their own; what that costs in accuracy is not measured.
 """

@@ -88,9 +88,10 @@ class MassNetwork(nn.Module):
         """
         maps, fused = self.decoder(features, tokens)
         weights: Tensor = self.classifier(fused)
-        # In float32: the gradient of a bfloat16 product over all voxels ends the process on some processors (torch 2.13).
+        # In float32: the gradient of a bfloat16 product over all voxels ends the process on some processors
+        # (torch 2.13).
         with torch.autocast(maps.device.type, enabled=False):
-            logits = weights.float() @ maps.flatten(2).float()
+            logits: Tensor = weights.float() @ maps.flatten(2).float()
         return logits.reshape(*logits.shape[:2], *maps.shape[2:])
 
     def forward(self, query: Tensor, reference: Tensor, masks: Tensor) -> Tensor:

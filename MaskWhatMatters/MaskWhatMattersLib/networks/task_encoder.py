@@ -72,7 +72,7 @@ class TaskEncoder(nn.Module):
         weights = self.merge.weight[:, 1:].expand(labels, -1, -1, -1, -1)
         outlines = functional.conv3d(activate(masks.to(image.dtype), _EPS), weights, padding=1, groups=labels)
         merged = (image + outlines).flatten(0, 1)[:, None]
-        change = self.squeeze(activate(pixel_unshuffle(merged, self.stride), _EPS))
+        change: Tensor = self.squeeze(activate(pixel_unshuffle(merged, self.stride), _EPS))
         return change + maps.repeat_interleave(labels, dim=0)
 
 
