@@ -36,7 +36,7 @@ class HubFile(BaseModel):
     name: str = Field(description="Name on disk, for example model.safetensors or model.json.")
     url: str = Field(pattern=r"^https?://")
     size_bytes: int = Field(gt=0)
-    sha256: Sha256
+    sha256: Sha256 | None = Field(description="None: nobody told us, so that the file is not verified.")
 
     @model_validator(mode="after")
     def _plain_file_name(self) -> Self:
@@ -65,14 +65,15 @@ class HubModel(BaseModel):
         """Size, licence and server, for the question before the download."""
         servers = ", ".join(sorted({urlsplit(file.url).hostname or "?" for file in self.files}))
         use = ", research only" if self.research_only else ""
-        return f"{self.size_bytes / 1e6:.1f} MB from {servers}, licence {self.licence}{use}"
+        unverified = "" if all(file.sha256 for file in self.files) else ", checksum not known"
+        return f"{self.size_bytes / 1e6:.1f} MB from {servers}, licence {self.licence}{use}{unverified}"
 
 
 def hub_models(user_folder: Path | None = None) -> dict[str, HubModel]:
     """Models that can be downloaded, by name; empty when nobody has put a hub.json into the user's folder.
 
     Raises:
-        ModelFileError: hub.json is not valid.
+        ModelFileError: hub.json is not valid, or gives no checksum.
     """
     path = (user_folder or default_user_folder()) / "hub.json"
     if not path.is_file():
@@ -81,6 +82,10 @@ def hub_models(user_folder: Path | None = None) -> dict[str, HubModel]:
         models = TypeAdapter(list[HubModel]).validate_json(path.read_bytes())
     except (ValidationError, OSError) as error:
         raise ModelFileError(f"The list of downloads {path} is not valid: {error}. Correct or remove it.") from error
+    if unverified := [model.name for model in models if not all(file.sha256 for file in model.files)]:
+        raise ModelFileError(
+            f"The list of downloads {path} gives no sha256 for files of {', '.join(unverified)}. Add it or remove them."
+        )
     return {model.name: model for model in models}
 
 
@@ -177,7 +182,7 @@ def _fetch(file: HubFile, path: Path, report: Progress) -> None:
             "Check the network, proxy and certificates, then start it again: it goes on where it stopped."
         )
     found = sha256_of(path)
-    if found != file.sha256:
+    if file.sha256 is not None and found != file.sha256:
         path.unlink()
         raise ModelFileError(
             f"The downloaded {file.name} is not the expected file: the checksum is {found}, expected {file.sha256}. "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +15,15 @@ if TYPE_CHECKING:
 _USUAL_KEYS = ("state_dict", "model_state_dict", "model", "network_weights", "net", "module")
 
 
-def read_third_party(path: str | Path) -> dict[str, Tensor]:
+def read_third_party(path: str | Path, *, first: Sequence[str] = ()) -> dict[str, Tensor]:
     """The tensors of a PyTorch file, by name, on the CPU.
 
     Only `torch.load(weights_only=True)` is used: a file that would run code is refused. Where a checkpoint keeps the
     weights under a usual key ("state_dict", "model", ...), that part is returned.
+
+    Args:
+        path: The file.
+        first: Keys to look under before the usual ones, for example those of averaged weights.
 
     Raises:
         ModelFileError: Missing, damaged, holding anything but data, or without weights.
@@ -41,15 +45,15 @@ def read_third_party(path: str | Path) -> dict[str, Tensor]:
             f"{path} is damaged, ends too early or is no PyTorch weights file ({_first_sentence(error)}). "
             "Download it again; a TorchScript file cannot be used."
         ) from error
-    return _weights_in(content, path)
+    return _weights_in(content, path, first)
 
 
-def _weights_in(content: Any, path: Path) -> dict[str, Tensor]:
+def _weights_in(content: Any, path: Path, first: Sequence[str]) -> dict[str, Tensor]:
     import torch
 
     candidates = [content]
     if isinstance(content, Mapping):
-        candidates += [content[key] for key in _USUAL_KEYS if key in content]
+        candidates += [content[key] for key in (*first, *_USUAL_KEYS) if key in content]
     for candidate in candidates:
         if (
             isinstance(candidate, Mapping)

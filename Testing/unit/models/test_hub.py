@@ -186,6 +186,13 @@ def test_a_file_of_the_hub_cannot_leave_its_folder(name):
         HubFile(name=name, url="https://example.org/x", size_bytes=1, sha256="0" * 64)
 
 
+def test_a_list_of_downloads_gives_checksums(model, user_folder):
+    unverified = tuple(file.model_copy(update={"sha256": None}) for file in model.files)
+    write_hub(user_folder, model.model_copy(update={"files": unverified}))
+    with pytest.raises(ModelFileError, match=r"hub\.json gives no sha256 for files of tiny"):
+        hub_models(user_folder)
+
+
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://example.org/x", "example.org"])
 def test_only_web_addresses_are_fetched(url):
     with pytest.raises(ValidationError):

@@ -34,6 +34,13 @@ def test_the_weights_of_a_checkpoint_are_taken_out_of_it(tmp_path, key):
     assert set(read_third_party(tmp_path / "w.pth")) == set(network().state_dict())
 
 
+def test_keys_that_are_asked_for_come_before_the_usual_ones(tmp_path):
+    averaged = {name: tensor + 1 for name, tensor in network().state_dict().items()}
+    torch.save({"model": network().state_dict(), "averaged": averaged}, tmp_path / "w.pth")
+    found = read_third_party(tmp_path / "w.pth", first=("averaged",))
+    assert all(torch.equal(found[name], tensor) for name, tensor in averaged.items())
+
+
 @pytest.mark.parametrize("legacy", [False, True])
 def test_a_malicious_pickle_is_refused_and_does_not_run(tmp_path, legacy):
     content = {"state_dict": Bomb(tmp_path / "ran")}
