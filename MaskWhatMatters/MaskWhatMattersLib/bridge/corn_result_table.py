@@ -9,15 +9,10 @@ import qt
 from slicer.i18n import tr as _
 
 from MaskWhatMattersLib.bridge.corn_results import AtriumRow
+from MaskWhatMattersLib.bridge.table_cells import LIGHTS, align_right, dot, milliliters, set_cell
 
-LIGHTS = {"green": "#2e8b57", "amber": "#d08700", "red": "#c62f2f"}
 _ROWS_SHOWN = 6  # the table scrolls beyond
 SCAN, VOLUME, INDEXED, AGREEMENT, REVIEW = range(5)
-
-
-def milliliters(volume_ml: float) -> str:
-    """Volume as it is shown, mL."""
-    return f"{volume_ml:.1f}" if volume_ml < 1000 else f"{volume_ml:.0f}"
 
 
 def percent(agreement: float | None) -> str:
@@ -55,7 +50,7 @@ class CornResultTable:
                 self._fill_row(index, row)
             for index, (name, reason) in enumerate(failures, len(rows)):
                 for column, text in enumerate((name, "", "", _("failed"), "")):
-                    self._set(index, column, text, reason)
+                    set_cell(table, index, column, text, reason)
             table.setColumnHidden(INDEXED, not any(row.indexed_ml_m2 for row in rows))
             height = sum(table.rowHeight(index) for index in range(min(table.rowCount, _ROWS_SHOWN)))
             table.setFixedHeight(table.horizontalHeader().height + height + 4)
@@ -75,35 +70,13 @@ class CornResultTable:
             _("please review") if row.review else "",
         )
         for column, text in enumerate(texts):
-            item = self._set(index, column, text, tip)
+            item = set_cell(self._table, index, column, text, tip)
             if column in (VOLUME, INDEXED):
-                item.setData(qt.Qt.TextAlignmentRole, int(qt.Qt.AlignRight) | int(qt.Qt.AlignVCenter))
+                align_right(item)
             if column == AGREEMENT:
-                item.setIcon(_dot(LIGHTS[row.light]))
-
-    def _set(self, row: int, column: int, text: str, tip: str) -> Any:
-        item = qt.QTableWidgetItem(text)
-        item.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsSelectable)
-        item.setToolTip(tip)
-        self._table.setItem(row, column, item)
-        return item
+                item.setIcon(dot(LIGHTS[row.light]))
 
     def _on_selection(self) -> None:
         row = int(self._table.currentRow())
         if not self._filling and row >= 0:
             self._on_select(row)
-
-
-def _dot(color: str) -> Any:
-    """A filled circle as an icon that keeps its colour in a selected row."""
-    pixmap = qt.QPixmap(14, 14)
-    pixmap.fill(qt.QColor(0, 0, 0, 0))
-    painter = qt.QPainter(pixmap)
-    painter.setRenderHint(qt.QPainter.Antialiasing)
-    painter.setPen(qt.QPen(qt.QColor(0, 0, 0, 0)))
-    painter.setBrush(qt.QBrush(qt.QColor(color)))
-    painter.drawEllipse(2, 2, 10, 10)
-    painter.end()
-    icon = qt.QIcon(pixmap)
-    icon.addPixmap(pixmap, qt.QIcon.Selected)
-    return icon

@@ -6,16 +6,15 @@ import html
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import qt
 import slicer
 from slicer.i18n import tr as _
 
-from MaskWhatMattersLib.bridge.corn_result_table import LIGHTS, CornResultTable, milliliters, percent
+from MaskWhatMattersLib.bridge.corn_result_table import CornResultTable, percent
 from MaskWhatMattersLib.bridge.corn_results import AtriumRow, atrium_rows, disagreement_of, set_body_surface
 from MaskWhatMattersLib.bridge.overlays import set_overlay_opacity, show_overlay
+from MaskWhatMattersLib.bridge.scene_follower import SceneFollower
 from MaskWhatMattersLib.bridge.scene_views import fit_slice_views
-
-_DELAY_MS = 100  # an edit, or a scene that is closed, sends many events
+from MaskWhatMattersLib.bridge.table_cells import LIGHTS, milliliters
 
 
 class CornResultsView:
@@ -33,13 +32,8 @@ class CornResultsView:
         self._volume_node: Any = None
         self._failure = -1  # index of the failure that is shown instead of a result
         self._is_following = False
-        self._scene_observers: list[tuple[Any, int]] = []
-        self._node_observers: list[tuple[Any, int]] = []
+        self._follower = SceneFollower(self.refresh)
         self._table = CornResultTable(ui.resultTable, self._on_row)
-        self._timer = qt.QTimer()
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(_DELAY_MS)
-        self._timer.connect("timeout()", self.refresh)
         ui.resultLabel.connect("linkActivated(QString)", lambda link: self.show_in_views())
         ui.bodySurfaceSpinBox.connect("valueChanged(double)", self._on_body_surface)
         ui.disagreementCheckBox.connect("toggled(bool)", lambda checked: self._show_overlay())
@@ -51,18 +45,12 @@ class CornResultsView:
         """Follow the scene from now on, with the result of a volume first."""
         self.stop()
         self._volume_node = volume_node
-        scene = slicer.mrmlScene
-        self._scene_observers = [
-            self._observe(scene, event) for event in (scene.NodeAddedEvent, scene.NodeRemovedEvent)
-        ]
+        self._follower.start()
         self.refresh()
 
     def pause(self) -> None:
         """Look away while the panel is not on screen: counting voxels would slow down whoever edits a segment."""
-        self._timer.stop()
-        for node, tag in self._scene_observers + self._node_observers:
-            node.RemoveObserver(tag)
-        self._scene_observers, self._node_observers = [], []
+        self._follower.stop()
 
     def stop(self) -> None:
         """Let go of the scene, as before it is closed or the panel is destroyed."""
@@ -93,14 +81,7 @@ class CornResultsView:
     def refresh(self) -> None:
         """Look at the scene again."""
         self._rows = atrium_rows(slicer.mrmlScene)
-        for node, tag in self._node_observers:
-            node.RemoveObserver(tag)
-        self._node_observers = []
-        if self._scene_observers:
-            for row in self._rows:
-                edited = slicer.vtkSegmentation.SourceRepresentationModified
-                self._node_observers.append(self._observe(row.segmentation, "ModifiedEvent"))
-                self._node_observers.append(self._observe(row.segmentation.GetSegmentation(), edited))
+        self._follower.watch(row.segmentation for row in self._rows)
         self._fill()
 
     def show_in_views(self) -> None:
@@ -118,9 +99,6 @@ class CornResultsView:
         center = row.segmentation.GetSegmentCenterRAS(segmentation.GetNthSegmentID(0)) if row.volume_ml else None
         if center is not None:
             slicer.vtkMRMLSliceNode.JumpAllSlices(slicer.mrmlScene, *center)
-
-    def _observe(self, node: Any, event: Any) -> tuple[Any, int]:
-        return node, node.AddObserver(event, lambda *_: self._timer.start())
 
     def _current(self) -> AtriumRow | None:
         if self._failure >= 0:

@@ -23,7 +23,7 @@ from MaskWhatMattersLib.bridge.corn_results_view import CornResultsView
 from MaskWhatMattersLib.bridge.corn_segment_run import PACKAGES
 from MaskWhatMattersLib.bridge.panel_parameters import PanelParameters
 from MaskWhatMattersLib.bridge.scene_views import scans_of_study
-from MaskWhatMattersLib.bridge.widgets import JobBar, SetupStrip, ask_user, describe_failure
+from MaskWhatMattersLib.bridge.widgets import JobBar, SetupStrip, ask_user, in_words
 from MaskWhatMattersLib.errors import InputError, JobError
 
 
@@ -171,7 +171,7 @@ class CornSegmentPanel:
         if rows:
             parameters.shownVolume = rows[0].volume_node
         if rows or len(run.errors) > 1:
-            failures = [(name, _in_words(error)) for name, error in run.errors]
+            failures = [(name, in_words(error)) for name, error in run.errors]
             self.results.show(rows[0].volume_node if rows else None, failures)
         self.refresh()
 
@@ -265,8 +265,3 @@ class CornSegmentPanel:
     def _correct(self, name: str, node: Any) -> Any:
         """A selector whose node is gone picks the next one by itself: then a scan, and no overlay of ours."""
         return self.logic.shownVolume() or node if ownership.is_ours(node) else node
-
-
-def _in_words(error: Exception) -> str:
-    failure = describe_failure(error)
-    return f"{failure.what} {failure.advice}".strip()

@@ -58,6 +58,12 @@ def describe_failure(error: Exception) -> Failure:
     )
 
 
+def in_words(error: Exception) -> str:
+    """An exception in one text: what happened and what to do."""
+    failure = describe_failure(error)
+    return f"{failure.what} {failure.advice}".strip()
+
+
 def duration(seconds: float) -> str:
     """Minutes and seconds as 1:05."""
     whole = int(seconds + 0.5)
@@ -272,6 +278,10 @@ class JobBar:
             ui.logText.appendPlainText(event.stage)  # the line above shows it already
         elif event.message:
             self._log(event.message)
+
+    def show_note(self, text: str) -> None:
+        """Show a sentence in the log."""
+        self._log(text)
 
     def show_time(self, seconds: float) -> None:
         """Show elapsed and remaining time."""
