@@ -12,7 +12,7 @@ What an earlier run found and nobody changed is none of the user's: it is replac
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -76,6 +76,7 @@ class ExampleRow:
         segment_id: In the segmentation.
         frame: Place in the sequence; None for anything else.
         file: The scan, where it was read from a folder; empty otherwise.
+        load: Of a file: adds the scan and what was found in it to the scene, and gives both nodes.
     """
 
     target: str
@@ -90,6 +91,7 @@ class ExampleRow:
     segment_id: str = ""
     frame: int | None = None
     file: str = ""
+    load: Callable[[], tuple[Any, Any]] | None = None
 
     @property
     def light(self) -> Light:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import slicer
 
 from MaskWhatMattersLib.bridge.job_queue import NodeInQueue
 from MaskWhatMattersLib.bridge.mass_results import ExampleRow, Existing, show_result
 from MaskWhatMattersLib.bridge.mass_sequences import frame_name, read_frame, require_volumes, show_frame
-from MaskWhatMattersLib.bridge.nodes import Node, require_voxels, volume_from_node
+from MaskWhatMattersLib.bridge.nodes import Node, node_from_volume, require_voxels, volume_from_node
 from MaskWhatMattersLib.errors import InputError
-from MaskWhatMattersLib.volumes import Volume, read_volume
+from MaskWhatMattersLib.volumes import Volume, base_name, read_volume
 
 if TYPE_CHECKING:
     from MaskWhatMattersLib.mass.result import InContextSegmentation
@@ -147,15 +151,23 @@ def _files(paths: Sequence[Path], output: str | Path, replace_nan: bool) -> list
 
 
 def _rows_of_file(scan: Path, label_map: Path, result: InContextSegmentation) -> tuple[ExampleRow, ...]:
+    small = replace(result, label_map=result.label_map.with_array(np.zeros((1, 1, 1, 1), np.uint8)), probabilities=None)
+
+    def load() -> tuple[Node, Node]:
+        volume_node = node_from_volume(slicer.mrmlScene, read_volume(scan), base_name(scan))
+        values = read_volume(label_map)
+        return volume_node, show_result(volume_node, replace(small, label_map=values))[0]
+
     return tuple(
         ExampleRow(
             target=scan.name,
             segment=found.label.name,
             volume_ml=found.volume_ml,
-            quality=None if found.quality != found.quality else found.quality,
+            quality=None if math.isnan(found.quality) else found.quality,
             notes=(*found.notes, *result.notes),
             model=result.model,
             file=str(scan),
+            load=load,
         )
         for found in result.labels
     )
