@@ -95,8 +95,37 @@ def save_sam2(folder: Path) -> Path:
     """SAM 2 on squares of 32 pixels."""
     from transformers import Sam2Config, Sam2Model
 
-    config = Sam2Config(
-        vision_config={
+    return _save(Sam2Model(Sam2Config(**_sam2_parts(16))), folder, {"size": {"height": 32, "width": 32}})
+
+
+def save_sam2_video(folder: Path) -> Path:
+    """SAM 2 on squares of 32 pixels, with the memory that follows objects through a video."""
+    from transformers import Sam2VideoConfig, Sam2VideoModel
+
+    config = Sam2VideoConfig(
+        **_sam2_parts(128),  # memories have 64 channels in transformers, and objects a multiple of it
+        image_size=32,
+        memory_attention_hidden_size=128,
+        memory_attention_num_layers=1,
+        memory_attention_feed_forward_hidden_size=16,
+        memory_attention_rope_feat_sizes=[2, 2],
+        memory_encoder_hidden_size=128,
+        memory_encoder_output_channels=64,
+        mask_downsampler_embed_dim=128,
+        memory_fuser_embed_dim=128,
+        memory_fuser_intermediate_dim=16,
+    )
+    model = Sam2VideoModel(config)
+    decoder = model.mask_decoder
+    decoder.pred_obj_score_head.proj_out.bias.data.fill_(1.0)  # there is always something
+    for head in decoder.output_hypernetworks_mlps:  # with clear outlines
+        head.proj_out.weight.data.mul_(5000.0)
+    return _save(model, folder, {"size": {"height": 32, "width": 32}})
+
+
+def _sam2_parts(hidden: int) -> dict[str, dict[str, Any]]:
+    return {
+        "vision_config": {
             "backbone_config": {
                 **{"model_type": "sam2_hiera_det_model", "hidden_size": 8, "num_attention_heads": 1},
                 **{"image_size": [32, 32], "blocks_per_stage": [1, 1, 1, 1], "embed_dim_per_stage": [8, 16, 32, 64]},
@@ -105,16 +134,15 @@ def save_sam2(folder: Path) -> Path:
             },
             "backbone_channel_list": [64, 32, 16, 8],
             "backbone_feature_sizes": [[8, 8], [4, 4], [2, 2]],
-            "fpn_hidden_size": 16,
+            "fpn_hidden_size": hidden,
             "fpn_top_down_levels": [2, 3],
         },
-        prompt_encoder_config={"hidden_size": 16, "image_size": 32, "patch_size": 16, "mask_input_channels": 4},
-        mask_decoder_config={
-            **{"hidden_size": 16, "mlp_dim": 16, "num_hidden_layers": 1, "num_attention_heads": 2},
+        "prompt_encoder_config": {"hidden_size": hidden, "image_size": 32, "patch_size": 16, "mask_input_channels": 4},
+        "mask_decoder_config": {
+            **{"hidden_size": hidden, "mlp_dim": 16, "num_hidden_layers": 1, "num_attention_heads": 2},
             **{"iou_head_hidden_dim": 16},
         },
-    )
-    return _save(Sam2Model(config), folder, {"size": {"height": 32, "width": 32}})
+    }
 
 
 def save_sam3(folder: Path) -> Path:
