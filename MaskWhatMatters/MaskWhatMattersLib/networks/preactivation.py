@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+_MOST_SLOW = 20480
 _EPS = 1e-4  # of the released MASS weights
 
 
@@ -36,12 +37,23 @@ class ResidualBlock(nn.Module):
         """Maps [B, channels, D, H, W] from [B, given, D, H, W]."""
         activated = activate(maps)
         if self.shortcut is None:
-            inner, past = self.first(activated), maps
+            inner, past = convolve(activated, self.first.weight), maps
         else:
             weights = torch.cat([self.first.weight, self.shortcut.weight])
-            inner, past = functional.conv3d(activated, weights, padding=1).chunk(2, dim=1)
-        second: Tensor = self.second(activate(inner))
-        return second + past
+            inner, past = convolve(activated, weights).chunk(2, dim=1)
+        return convolve(activate(inner), self.second.weight) + past
+
+
+def convolve(maps: Tensor, weights: Tensor) -> Tensor:
+    """Convolution with weights [C', C, 3, 3, 3] and no bias, zeros around the maps [B, C, D, H, W].
+
+    On a processor, PyTorch takes its plain loops for one sample whose B * C * D * H is at most 20480 (`use_mkldnn` in
+    its Convolution.cpp, torch 2.13). Twice the same sample goes the fast way, in half the time or less.
+    """
+    is_slow = maps.device.type == "cpu" and len(maps) == 1 and maps[0, :, :, :, 0].numel() <= _MOST_SLOW
+    if is_slow:
+        return functional.conv3d(maps.expand(2, -1, -1, -1, -1), weights, padding=1)[:1]
+    return functional.conv3d(maps, weights, padding=1)
 
 
 def _convolution(given: int, channels: int) -> nn.Conv3d:
