@@ -8,6 +8,7 @@ from MaskWhatMattersLib.networks.encoders import ResidualEncoderConfig
 from MaskWhatMattersLib.networks.residual_unet import ResidualEncoder, ResidualUNet
 
 _WIDEST = 16  # times the first width
+_RARE = -4.0  # logit to begin with: most voxels have no label, and few steps are not lost on that (arXiv 1708.02002)
 
 
 def baseline_network(labels: int, width: int = 16, window: int = 64) -> nn.Module:
@@ -20,4 +21,8 @@ def baseline_network(labels: int, width: int = 16, window: int = 64) -> nn.Modul
     """
     levels = min(5, max(2, window.bit_length() - 2))
     widths = tuple(width * min(2**level, _WIDEST) for level in range(levels))
-    return ResidualUNet(ResidualEncoder(ResidualEncoderConfig(widths=widths, blocks=(1,) * levels)), labels)
+    network = ResidualUNet(ResidualEncoder(ResidualEncoderConfig(widths=widths, blocks=(1,) * levels)), labels)
+    for name, parameter in network.head.named_parameters():
+        if name.endswith("bias"):
+            nn.init.constant_(parameter, _RARE)
+    return network
