@@ -13,6 +13,7 @@ import os
 import shutil
 import struct
 import tempfile
+import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 SIGNATURE = "whatmatters"
 _DESCRIPTION = {348: (148, 80), 540: (240, 80)}  # header size of NIfTI-1 and NIfTI-2 -> place of the description
 _REPORT_KEYS = {"input", "prompt", "verdict", "localizer"}
+_PROPOSAL_KEYS = {"input", "method", "proposals"}  # of the report of `mass proposals`
 
 
 class ResultFolder:
@@ -107,11 +109,7 @@ def write_json(entries: list[dict[str, Any]], path: Path) -> None:
 
 def read_report(path: Path) -> list[dict[str, Any]] | None:
     """The entries of an earlier report; None when there is none, or the file is something else."""
-    with contextlib.suppress(OSError, ValueError):
-        entries = json.loads(path.read_bytes())
-        if isinstance(entries, list) and all(isinstance(e, dict) and e.keys() >= _REPORT_KEYS for e in entries):
-            return entries
-    return None
+    return _entries(path, _REPORT_KEYS)
 
 
 def is_result(path: Path) -> bool:
@@ -122,7 +120,24 @@ def is_result(path: Path) -> bool:
         return _description(path).startswith(SIGNATURE)
     if path.suffix == ".png":
         return any(key == b"Software" and SIGNATURE.encode() in text for key, text in _png_texts(path))
-    return path.suffix == ".json" and read_report(path) is not None
+    if path.name.endswith(".proposals.npz"):
+        return _holds_proposals(path)
+    return path.suffix == ".json" and (read_report(path) or _entries(path, _PROPOSAL_KEYS)) is not None
+
+
+def _entries(path: Path, keys: set[str]) -> list[dict[str, Any]] | None:
+    """The entries of a report, each of which has these keys; None for any other file."""
+    with contextlib.suppress(OSError, ValueError):
+        entries = json.loads(path.read_bytes())
+        if isinstance(entries, list) and all(isinstance(entry, dict) and entry.keys() >= keys for entry in entries):
+            return entries
+    return None
+
+
+def _holds_proposals(path: Path) -> bool:
+    with contextlib.suppress(OSError, zipfile.BadZipFile), zipfile.ZipFile(path) as packed:
+        return {"format.npy", "level.npy", "labels_0.npy"} <= set(packed.namelist())
+    return False
 
 
 def _description(path: Path) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -140,24 +139,19 @@ class ProposalSet:
         target = Path(path)
         arrays: dict[str, Any] = {name: getattr(self, name) for name in _ARRAYS}
         arrays |= {f"labels_{number}": _narrowed(volume) for number, volume in enumerate(self.levels)}
-        aside: Path | None = None
+        aside = target.with_name(f".{target.name}.{os.getpid()}")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(
-                dir=target.parent, prefix=".writing-", suffix=SUFFIX, delete=False
-            ) as file:
-                aside = Path(file.name)
+            with aside.open("wb") as file:
                 np.savez_compressed(file, format=_FORMAT, spacing_mm=self.spacing_mm, **arrays)
             os.replace(aside, target)
         except OSError as error:
+            with contextlib.suppress(OSError):
+                aside.unlink()
             raise InputError(
                 f"The proposals could not be written to {target}: {error.strerror or error}. Free some space or choose "
                 "another folder, then run again."
             ) from error
-        finally:
-            if aside is not None:
-                with contextlib.suppress(OSError):
-                    aside.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: str | Path) -> ProposalSet:

@@ -7,10 +7,11 @@ from typing import Protocol
 
 import numpy as np
 
+from MaskWhatMattersLib.errors import InputError
 from MaskWhatMattersLib.mass.proposals.from_labels import from_label_volume, joined
 from MaskWhatMattersLib.mass.proposals.proposal_set import ProposalSet
 from MaskWhatMattersLib.progress import Progress
-from MaskWhatMattersLib.volumes import Volume, require_same_grid
+from MaskWhatMattersLib.volumes import Volume, resample_like
 
 
 class MaskProposer(Protocol):
@@ -30,7 +31,7 @@ class UserSegments:
     """Proposes what people have segmented.
 
     Args:
-        label_maps: Integers, [C, D, H, W] each; every value above 0 of every channel is a proposal.
+        label_maps: Integers, [C, D, H, W] each, on any grid; every value above 0 of every channel is a proposal.
     """
 
     def __init__(self, label_maps: Sequence[Volume]) -> None:
@@ -40,12 +41,19 @@ class UserSegments:
         """See `MaskProposer`.
 
         Raises:
-            GeometryError: A label map does not lie on the voxels of the scan.
+            InputError: Nothing of a label map lies in the scan.
         """
+        sets = []
         for label_map in self.label_maps:
-            require_same_grid(label_map, volume, volume.name or "the scan")
-        layers = [np.rint(layer).astype(np.int32) for label_map in self.label_maps for layer in label_map.array]
-        return joined([from_label_volume(layer, volume.spacing_mm, "user") for layer in layers])
+            moved = resample_like(label_map, volume, "nearest")
+            if not moved.array.any():
+                raise InputError(
+                    f'The label map "{label_map.name}" marks nothing in the scan; found '
+                    f"{np.count_nonzero(label_map.array)} marked voxels elsewhere. Choose the label map of this scan."
+                )
+            layers = np.rint(moved.array).astype(np.int32)
+            sets += [from_label_volume(layer, volume.spacing_mm, "user") for layer in layers]
+        return joined(sets)
 
 
 class Mixed:

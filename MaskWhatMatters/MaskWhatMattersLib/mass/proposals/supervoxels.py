@@ -49,8 +49,10 @@ class Scene:
 
 def gradient(scene: Scene) -> NDArray[np.float32]:
     """Magnitude of the gradient over all channels, slightly smoothed, [D, H, W]."""
-    squares = [ndimage.gaussian_gradient_magnitude(channel, _SMOOTHING) ** 2 for channel in scene.channels]
-    return np.sqrt(np.sum(squares, axis=0), dtype=np.float32)
+    squared = np.zeros(scene.body.shape, np.float32)
+    for channel in scene.channels:
+        squared += ndimage.gaussian_gradient_magnitude(channel, _SMOOTHING) ** 2
+    return np.sqrt(squared)
 
 
 def even_regions(scene: Scene, region_ml: float, compactness: float, iterations: int) -> NDArray[np.int32]:
@@ -113,4 +115,5 @@ def _block_means(values: NDArray[np.float32], steps: list[int]) -> NDArray[np.fl
     """Means of blocks of so many voxels; what does not fill a block at the far end is left out."""
     depth, height, width = (length // step for length, step in zip(values.shape, steps, strict=True))
     whole = values[: depth * steps[0], : height * steps[1], : width * steps[2]]
-    return whole.reshape(depth, steps[0], height, steps[1], width, steps[2]).mean((1, 3, 5), dtype=np.float32)
+    blocks = whole.reshape(depth, steps[0], height, steps[1], width, steps[2])
+    return np.asarray(blocks.mean((1, 3, 5), dtype=np.float32))
