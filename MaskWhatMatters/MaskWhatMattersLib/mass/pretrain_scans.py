@@ -25,6 +25,7 @@ from MaskWhatMattersLib.datasets.relevance_cache import default_cache_folder
 from MaskWhatMattersLib.errors import InputError
 from MaskWhatMattersLib.mass.prepare import fitting_spacing, prepare
 from MaskWhatMattersLib.mass.pretrain_config import MassPretrainConfig
+from MaskWhatMattersLib.mass.proposals.propose import SupervoxelProposer
 from MaskWhatMattersLib.mass.proposals.proposer import MaskProposer
 from MaskWhatMattersLib.progress import Progress, SilentProgress
 from MaskWhatMattersLib.volumes import Volume
@@ -199,17 +200,31 @@ def prepare_scans(
     return PreparedScans(tuple(folders), tuple(sets), _notes(folders, keeper.made))
 
 
+class _Within:
+    """Progress of one scan within that of all: says nothing, but still lets the user stop."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def stage(self, text: str, total: int = 0) -> None:
+        self._progress.step(0)
+
+    def step(self, count: int = 1, message: str = "") -> None:
+        self._progress.step(0)
+
+    def log(self, text: str) -> None:
+        self._progress.log(text)
+
+
 class _Keeper:
     """Finds scans in the cache, or makes them."""
 
     def __init__(self, cache: Path, config: MassPretrainConfig, proposer: MaskProposer | None) -> None:
         self.cache, self.config = cache, config
         self.made = 0
-        self._proposer = proposer
-        self._settings = json.dumps(
-            [_FORMAT, config.crop, config.preprocessing.model_dump(mode="json"), config.proposals, _kind(proposer)],
-            sort_keys=True,
-        )
+        self._proposer = proposer or SupervoxelProposer(config.proposals)
+        parts = [each.model_dump(mode="json") for each in (config.preprocessing, config.proposals)]
+        self._settings = json.dumps([_FORMAT, type(self._proposer).__name__, config.crop, parts], sort_keys=True)
 
     def folders_of(self, case: ImageCase, progress: Progress) -> list[Path]:
         """One folder per channel."""
@@ -257,7 +272,7 @@ class _Keeper:
         values = prepared.volume.array * prepared.deviation + prepared.mean
         modality = "CT" if prepared.is_ct else (volume.modality or "MR")
         scan = replace(prepared.volume, array=values.astype(np.float32), modality=modality, name="")
-        proposals = self._proposes().propose(scan, progress)
+        proposals = self._proposer.propose(scan, _Within(progress))
         if not len(proposals):
             raise InputError(f"Nothing can be told apart in {volume.name}; no mask was found. Take it out.")
         low, high = float(values.min()), float(values.max())
@@ -271,17 +286,6 @@ class _Keeper:
             folder / "proposals.npz",
             **{name: getattr(proposals, name) for name in ("level", "first", "last", "volume_ml", "bounds")},
         )
-
-    def _proposes(self) -> MaskProposer:
-        if self._proposer is None:
-            from MaskWhatMattersLib.mass.proposals.propose import SupervoxelProposer
-
-            self._proposer = SupervoxelProposer(**self.config.proposals)
-        return self._proposer
-
-
-def _kind(proposer: MaskProposer | None) -> str:
-    return "supervoxels" if proposer is None else type(proposer).__name__
 
 
 def _digest(image: Path | Volume, settings: str) -> str:
@@ -321,7 +325,7 @@ def _read(folder: Path, labels: int, device: torch.device) -> PretrainScan:
     level, first, last = (
         torch.from_numpy(arrays[name][repeated].astype(np.int64)) for name in ("level", "first", "last")
     )
-    highest = torch.tensor([1 + max([int(volume.max()), *last[level == n].tolist()]) for n, volume in enumerate(levels)])
+    highest = torch.tensor([_labels_below(volume, last[level == n]) for n, volume in enumerate(levels)])
     weights = _weights(arrays["volume_ml"][repeated])
     values = grey.float()
     return PretrainScan(
@@ -338,6 +342,11 @@ def _read(folder: Path, labels: int, device: torch.device) -> PretrainScan:
         host_weights=weights,
         bounds=arrays["bounds"][repeated],
     )
+
+
+def _labels_below(volume: Tensor, last: Tensor) -> int:
+    """One more than the highest label of a level, also of those that proposals name and no voxel has."""
+    return 1 + max([int(volume.max()), *last.tolist()])
 
 
 def _weights(volume_ml: NDArray[np.float32]) -> Tensor:
