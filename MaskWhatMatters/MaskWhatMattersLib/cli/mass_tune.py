@@ -72,6 +72,7 @@ def add_parser(commands: Any) -> None:
     baseline.add_argument("--baseline", action="store_true", help="train the U-Net with fewer than five cases, too")
     baseline.add_argument("--no-baseline", action="store_false", dest="baseline", help="never train the U-Net")
     parser.add_argument("--model", metavar="NAME", help="model to start from, name or file (default: mass-tiny)")
+    parser.add_argument("--spacing", type=float, metavar="MM", help="voxels that the network sees (default: its own)")
     parser.add_argument("--device", metavar="NAME", help="auto (default), cpu, cuda, cuda:1")
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with any setting of the tuning")
     parser.add_argument(
@@ -121,7 +122,7 @@ def read_spec(given: dict[str, Any]) -> MassTuneSpec:
     """
     from MaskWhatMattersLib.cli.inputs import check_apart
     from MaskWhatMattersLib.cli.mass_task import chosen_labels, names_of, reference_files
-    from MaskWhatMattersLib.config_files import read_toml
+    from MaskWhatMattersLib.config_files import merged, read_toml
     from MaskWhatMattersLib.jobs.mass_tune_job import MassTuneSpec, tune_settings
     from MaskWhatMattersLib.mass.tune_cases import CaseFiles
 
@@ -134,8 +135,9 @@ def read_spec(given: dict[str, Any]) -> MassTuneSpec:
     values["cases"] = [CaseFiles(image=image, label_map=label_map) for image, label_map in pairs]
     values["names"] = names_of(values.get("names", ()))
     values["labels"] = chosen_labels(values.get("labels"))
-    if (config := values.pop("config", None)) is not None:
-        values["config"] = read_toml(config)
+    config = values.pop("config", None)
+    typed = {"spacing_mm": values.pop("spacing")} if "spacing" in values else {}
+    values["config"] = merged(read_toml(config) if config is not None else {}, typed)
     spec = MassTuneSpec(**values)
     tune_settings(spec)
     return spec

@@ -17,6 +17,9 @@ _PATHOLOGY = re.compile(
 _ALTERED = ("SCT", "49755003")
 """Morphologically abnormal structure, the category of findings in Slicer's terminology."""
 
+TUNE_FIRST = "tune the task on 3 to 10 cases first."
+"""How the note on findings ends; a task that was tuned does without it."""
+
 _SMALL_VOXELS = 64
 _LEAST_QUALITY = 0.5
 _LEAST_PROBABILITY = 0.7
@@ -61,8 +64,7 @@ def task_notes(
     ill = [label.name for label in labels if is_pathology(label)]
     if ill:
         notes.append(
-            f"{', '.join(ill)}: tumours, lesions and other findings are hardly found by example alone; tune the task "
-            "on 3 to 10 cases first."
+            f"{', '.join(ill)}: tumours, lesions and other findings are hardly found by example alone; {TUNE_FIRST}"
         )
     return notes
 

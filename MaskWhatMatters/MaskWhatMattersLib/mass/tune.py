@@ -93,7 +93,7 @@ class _Tuning:
         self.fabric = make_fabric(means.device, config.precision)
         self.fabric.seed_everything(config.seed, verbose=False)
         segmenter = InContextSegmenter.load(model, str(self.fabric.device), config.precision)
-        task = segmenter.encode(cases.learned, progress=progress)
+        task = segmenter.encode(cases.learned, spacing_mm=config.spacing_mm, progress=progress)
         self.window = config.window or segmenter.network.config.window
         progress.stage("Preparing the cases", len(cases.examples))
         learned = [self._prepared(example, task, segmenter) for example in cases.learned]

@@ -52,6 +52,7 @@ class MassTuneConfig(BaseModel):
     baseline_width: int = Field(16, ge=2, description="Channels of the U-Net at full resolution.")
     baseline_rate: float = Field(1e-3, gt=0, description="Learning rate of the U-Net.")
     held_out: float = Field(0.2, ge=0, lt=1, description="Share of three or more cases that only measures; 0: none.")
+    spacing_mm: float | None = Field(None, gt=0, description="Of the voxels that the network sees; None: its own.")
     window: int | None = Field(None, ge=16, multiple_of=16, description="Side of a crop, voxels; None: the network's.")
     foreground: float = Field(0.7, ge=0, le=1, description="Share of crops that are centred on a label.")
     batch_size: int = Field(2, ge=1, description="Crops per step.")

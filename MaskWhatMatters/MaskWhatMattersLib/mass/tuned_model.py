@@ -14,6 +14,7 @@ from torch import Tensor
 from MaskWhatMattersLib.errors import InputError
 from MaskWhatMattersLib.mass.example import TaskLabel
 from MaskWhatMattersLib.mass.model_files import DEFAULT_MODEL, read_mass
+from MaskWhatMattersLib.mass.notes import TUNE_FIRST
 from MaskWhatMattersLib.mass.task import Task
 from MaskWhatMattersLib.mass.task_files import SUFFIX, save_task
 from MaskWhatMattersLib.mass.tune_cases import TuneCases
@@ -68,7 +69,7 @@ def task_note(task: Task, cases: TuneCases) -> dict[str, Any]:
         "model": task.model,
         "model_sha256": task.model_sha256,
         "model_file": task.model_file,
-        "notes": list(task.notes),
+        "notes": [note for note in task.notes if not note.endswith(TUNE_FIRST)],
         "research_only": task.research_only,
         "cases": len(cases.examples),
         "held_out": list(cases.held_out),

@@ -86,6 +86,11 @@ def test_tokens_learn_to_fit_a_case(model, cases, tmp_path):
     assert "dice" not in told.points[10]
 
 
+def test_the_spacing_of_the_task_can_be_chosen(model, cases, tmp_path):
+    tune(settings(steps=1, spacing_mm=12.0), TuneCases(cases.examples[:1], ()), tmp_path, device="cpu", model=model)
+    assert read_checkpoint(tmp_path)["task"]["spacing_mm"] == 12.0
+
+
 def test_full_keeps_averaged_weights(model, cases, tmp_path):
     tune(settings(mode="full", steps=2), cases, tmp_path, device="cpu", model=model)
     stored = read_checkpoint(tmp_path)["tuned"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from MaskWhatMattersLib.mass.task_files import read_task
 from MaskWhatMattersLib.mass.tune import tune
 from MaskWhatMattersLib.mass.tune_cases import TuneCases
 from MaskWhatMattersLib.mass.tune_config import MassTuneConfig
-from MaskWhatMattersLib.mass.tuned_model import begin_run, export_task, with_files
+from MaskWhatMattersLib.mass.tuned_model import begin_run, export_task, task_note, with_files
 from MaskWhatMattersLib.models import read_card
 from MaskWhatMattersLib.training.checkpoints import CHECKPOINT, read_checkpoint
 from tiny_tuning import TINY, organ_examples, tuning_model
@@ -88,14 +89,19 @@ def test_what_learned_beside_tokens_is_a_model_of_its_own(model, tmp_path, mode)
     assert {label.name for label in card.labels} == {"liver", "spleen", "bladder", "kidney", "aorta"}
     segmenter = InContextSegmenter.load(result.model_path, "cpu")
     before = InContextSegmenter.load(model, "cpu").network.state_dict()
-    changed = {
-        name.split(".")[0]
-        for name, value in segmenter.network.state_dict().items()
-        if not torch.equal(value, before[name])
-    }
+    after = segmenter.network.state_dict()
+    changed = {name.split(".")[0] for name in after if not torch.equal(after[name], before[name])}
     assert changed == ({"classifier"} if mode == "head" else {"classifier", "decoder", "encoder"})
     segmented = segmenter.segment(CASES.examples[0].image, task, SegmentSettings(quality=False))
     assert segmented.label_map.spatial_shape == CASES.examples[0].image.spatial_shape
+
+
+def test_a_tuned_task_of_a_finding_does_not_ask_for_tuning(model):
+    example = CASES.examples[0]
+    labels = (example.labels[0].model_copy(update={"name": "liver tumour"}), *example.labels[1:])
+    task = InContextSegmenter.load(model, "cpu").encode([replace(example, labels=labels)])
+    assert task.notes[-1].endswith("tune the task on 3 to 10 cases first.")
+    assert task_note(task, CASES)["notes"] == list(task.notes[:-1])
 
 
 def test_without_held_out_cases_the_last_step_is_kept(model, tmp_path):
