@@ -15,6 +15,7 @@ from torch import Tensor
 
 from MaskWhatMattersLib.errors import InputError
 from MaskWhatMattersLib.mass.encode import MarkEncoder
+from MaskWhatMattersLib.mass.encode_examples import encode_examples
 from MaskWhatMattersLib.mass.example import Example
 from MaskWhatMattersLib.mass.examples import shared_labels
 from MaskWhatMattersLib.mass.label_map import label_map_of, probabilities_of
@@ -22,16 +23,16 @@ from MaskWhatMattersLib.mass.look import Look
 from MaskWhatMattersLib.mass.model_files import DEFAULT_MODEL, read_mass
 from MaskWhatMattersLib.mass.notes import label_notes, scan_notes, task_notes
 from MaskWhatMattersLib.mass.passes import MassPasses
-from MaskWhatMattersLib.mass.prepare import fitting_spacing, masks_on, prepare
+from MaskWhatMattersLib.mass.prepare import fitting_spacing, prepare
 from MaskWhatMattersLib.mass.preprocessing import MassPreprocessing
 from MaskWhatMattersLib.mass.quality import Quality, estimated_quality
 from MaskWhatMattersLib.mass.result import InContextSegmentation, LabelResult
 from MaskWhatMattersLib.mass.settings import SegmentSettings
-from MaskWhatMattersLib.mass.task import ReferenceCrop, Task
+from MaskWhatMattersLib.mass.task import Task
 from MaskWhatMattersLib.mass.task_files import require_model
 from MaskWhatMattersLib.models import ModelCard, find_model
 from MaskWhatMattersLib.networks.devices import torch_device
-from MaskWhatMattersLib.networks.mass_network import MassNetwork
+from MaskWhatMattersLib.networks.mass_network import MassNetwork, place
 from MaskWhatMattersLib.progress import Progress, SilentProgress
 from MaskWhatMattersLib.volumes import Volume
 
@@ -59,7 +60,7 @@ class InContextSegmenter:
         model_file: Path | None = None,
         precision: Precision = "auto",
     ) -> None:
-        self.network = network.to(device).eval()
+        self.network = place(network, device).eval()
         self.preprocessing = preprocessing
         self.card = card
         self.device = device
@@ -109,47 +110,19 @@ class InContextSegmenter:
             fitting_spacing(example.image, self.preprocessing, window) for example in examples
         )
         _, encoder = self._ready("auto")
-        progress.stage("Learning from the examples", len(examples))
-        tokens: list[tuple[NDArray[np.float32], ...]] = []
-        present = np.zeros((len(examples), len(shared.labels)), np.bool_)
-        crops: list[ReferenceCrop] = []
-        cut: set[int] = set()
-        outside: set[int] = set()
-        for number, (example, places) in enumerate(zip(examples, shared.places, strict=True)):
-            prepared = prepare(example.image, self.preprocessing, spacing_mm)
-            given = masks_on(prepared, example.masks)
-            outside |= {places[index] for index in _lost(given, prepared.volume, example.masks)}
-            masks = np.zeros((len(shared.labels), *given.shape[1:]), np.uint8)
-            masks[list(places)] = given
-            encoded = encoder.encode(prepared.volume.array[0], masks, progress)
-            tokens.append(tuple(scale.cpu().numpy() for scale in encoded.tokens))
-            present[number] = encoded.present
-            cut |= set(encoded.cut)
-            crops += [
-                ReferenceCrop(crop.image.astype(np.float16), crop.masks, crop.places, number) for crop in encoded.crops
-            ]
-            progress.step()
+        encoded = encode_examples(examples, shared, encoder, self.preprocessing, spacing_mm, progress)
         modalities = {example.image.modality for example in examples}
-        names = [label.name for label in shared.labels]
-        _require_seen(present, names)
-        notes = task_notes(
-            shared.labels,
-            [names[place] for place in sorted(cut)],
-            [names[place] for place in sorted(outside)],
-            spacing_mm,
-            window,
-        )
         return Task(
             labels=shared.labels,
-            tokens=tuple(np.stack(scale) for scale in zip(*tokens, strict=True)),
-            present=present,
+            tokens=encoded.tokens,
+            present=encoded.present,
             spacing_mm=spacing_mm,
             modality=modalities.pop() if len(modalities) == 1 else None,
             model=self.name,
             model_sha256=self.card.sha256 or "",
             model_file=str(self.model_file or ""),
-            crops=tuple(crops),
-            notes=(*shared.notes, *notes),
+            crops=encoded.crops,
+            notes=(*shared.notes, *task_notes(shared.labels, encoded.cut, encoded.outside, spacing_mm, window)),
             research_only=self.card.research_only,
         )
 
@@ -231,25 +204,6 @@ class InContextSegmenter:
         return passes, MarkEncoder(passes, normalise=self.preprocessing.normalise == "crop")
 
 
-def _lost(masks: NDArray[np.uint8], grid: Volume, drawn: Volume) -> list[int]:
-    """Masks of which less than half is left on the prepared grid, since they lie beyond the body."""
-    left_ml = masks.sum((1, 2, 3)) * grid.voxel_volume_ml
-    drawn_ml = np.array([np.count_nonzero(mask) for mask in drawn.array]) * drawn.voxel_volume_ml
-    # A mask finer than the grid's voxels may also shrink or grow: those are not lost.
-    is_lost = (left_ml < drawn_ml / 2) & (drawn_ml > grid.voxel_volume_ml)
-    return [int(place) for place in np.flatnonzero(is_lost)]
-
-
-def _require_seen(present: NDArray[np.bool_], names: Sequence[str]) -> None:
-    """Refuse labels that lie outside of the body in all examples."""
-    unseen = [name for place, name in enumerate(names) if not present[:, place].any()]
-    if unseen:
-        raise InputError(
-            f"{', '.join(unseen)}: drawn outside of what looks like the body in all {len(present)} examples, so that "
-            "the network does not see it. Check that scan and label map belong together."
-        )
-
-
 def _mirrored_tokens(task: Task, passes: MassPasses) -> list[Tensor]:
     """Tokens of the examples, left and right exchanged, [R, K, T, C] per scale."""
     tokens = [torch.zeros(scale.shape, device=passes.device) for scale in task.tokens]
@@ -265,9 +219,9 @@ def _label_results(
 ) -> tuple[LabelResult, ...]:
     counts = np.bincount(label_map.array.ravel(), minlength=max(label.value for label in task.labels) + 1)
     results = []
-    for place, label in enumerate(task.labels):
+    for index, label in enumerate(task.labels):
         volume_ml = float(counts[label.value]) * label_map.voxel_volume_ml
-        estimate, probability = float(quality[place]), float(largest[place])
+        estimate, probability = float(quality[index]), float(largest[index])
         notes = label_notes(label, volume_ml, estimate, probability)
         results.append(LabelResult(label, volume_ml, estimate, probability, notes))
     return tuple(results)
