@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from MaskWhatMattersLib.mass.preprocessing import MassPreprocessing
-from MaskWhatMattersLib.mass.proposals.propose import SupervoxelConfig
+from MaskWhatMattersLib.mass.proposals.config import SupervoxelConfig
 from MaskWhatMattersLib.networks.mass_config import PRESETS, MassNetworkConfig
 
 Preset = Literal["cpu", "small", "paper"]

@@ -223,8 +223,16 @@ class _Keeper:
         self.cache, self.config = cache, config
         self.made = 0
         self._proposer = proposer or SupervoxelProposer(config.proposals)
-        parts = [each.model_dump(mode="json") for each in (config.preprocessing, config.proposals)]
-        self._settings = json.dumps([_FORMAT, type(self._proposer).__name__, config.crop, parts], sort_keys=True)
+        self._settings = json.dumps(
+            [
+                _FORMAT,
+                config.crop,
+                config.preprocessing.model_dump(mode="json"),
+                config.proposals.model_dump(mode="json", exclude_defaults=True),
+                "supervoxels" if proposer is None else type(proposer).__name__,
+            ],
+            sort_keys=True,
+        )
 
     def folders_of(self, case: ImageCase, progress: Progress) -> list[Path]:
         """One folder per channel."""
@@ -346,7 +354,7 @@ def _read(folder: Path, labels: int, device: torch.device) -> PretrainScan:
 
 def _labels_below(volume: Tensor, last: Tensor) -> int:
     """One more than the highest label of a level, also of those that proposals name and no voxel has."""
-    return 1 + max([int(volume.max()), *last.tolist()])
+    return 1 + int(max([volume.max(), *last]))
 
 
 def _weights(volume_ml: NDArray[np.float32]) -> Tensor:
