@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from MaskWhatMattersLib.contact_sheet import SheetRow, contact_sheet
+from MaskWhatMattersLib.demo_by_example import by_example
 from MaskWhatMattersLib.errors import InputError
 from MaskWhatMattersLib.progress import SilentProgress
 from MaskWhatMattersLib.relevance import Localizer, RelevanceMap, create_localizer
@@ -202,6 +203,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     contact_sheet(_rows(lines), sheet)
     _print_table(lines, time.perf_counter() - started)
     _print_atrium(cases)
+    if (options.data / "MANIFEST.csv").is_file() and (text := by_example(options.data)):
+        print(text)
     _print_next(sheet, lines)
     return 0
 
@@ -295,8 +298,9 @@ What to try next:
   {shown} masks {os.path.relpath(lines[0].case.image)} --prompt hippocampus --output output/masks
   {shown} pretrain --data YOUR_FOLDER --prompt liver --output output/encoder
   {shown} corn segment YOUR_HEART_SCANS --output output/atria
+  {shown} mass segment --reference SCAN LABEL_MAP YOUR_FOLDER --output output/by-example
   {shown} check-setup
-  In Slicer: add the folders MaskWhatMatters and CornSegmentation to the module paths and open one of the modules.
+  In Slicer: add the folders MaskWhatMatters, CornSegmentation and MassInContext to the module paths and open one.
 
 Not for clinical use.""")
 
