@@ -24,6 +24,7 @@ from MaskWhatMattersLib.bridge.mass_models import MassModel, mass_model_of_file,
 from MaskWhatMattersLib.bridge.mass_results_view import MassResultsView
 from MaskWhatMattersLib.bridge.mass_target_choice import TargetChoice, fill_existing_combo, fill_target_combo
 from MaskWhatMattersLib.bridge.panel_parameters import PanelParameters
+from MaskWhatMattersLib.bridge.scene_follower import SceneFollower
 from MaskWhatMattersLib.bridge.widgets import JobBar, SetupStrip, ask_user, describe_failure, in_words
 from MaskWhatMattersLib.errors import InputError, JobError
 
@@ -43,6 +44,7 @@ class MassApplyPanel:
     def __init__(self, ui: Any, logic: Any, setup: SetupStrip, ask: Callable[[str, str], bool] = ask_user) -> None:
         self.ui, self.logic, self.setup, self.ask = ui, logic, setup, ask
         self.run: Any = None
+        self._is_closed = False  # a cancelled job may end after its panel
         self._models: list[MassModel] = []
         self._agreed_schedulers: set[str] = set()
         self._learned: Any = None  # what the logic's task was made of, as `_question` describes it
@@ -68,6 +70,7 @@ class MassApplyPanel:
         self.job = JobBar(ui, self.apply, self.cancel)
         self.example = ExampleChoice(ui, self._parameters)
         self.targets = TargetChoice(ui, self._parameters, self._example_volumes)
+        self._follower = SceneFollower(self.refresh)
         self.results = MassResultsView(ui, self.add_example, self._example_volumes)
         ui.acknowledgeCheckBox.connect("toggled(bool)", self._on_acknowledged)
         ui.advancedButton.connect("contentsCollapsed(bool)", lambda collapsed: self.refresh())
@@ -85,6 +88,7 @@ class MassApplyPanel:
         self.setup.forget()
         self._parameters.follow(parameters)
         if parameters is None:
+            self._follower.stop()
             self.results.stop()
             self.job.set_blocker(_("The scene is being closed"))
             return
@@ -93,14 +97,17 @@ class MassApplyPanel:
         self.example.suggest(shown)
         self.targets.suggest(shown)
         self.results.start()
+        self._follower.start()
         self.refresh()
 
     def leave(self) -> None:
         """The user goes to another module; a running job goes on."""
+        self._follower.stop()
         self.results.pause()
 
     def close(self) -> None:
         """Stop everything before the panel is destroyed."""
+        self._is_closed = True
         if self.run is not None:
             self.run.cancel()
             self.run = None
@@ -209,7 +216,7 @@ class MassApplyPanel:
             self.run = None if run.done else run
 
     def _on_run_end(self, run: Any, asked: Any, on_end: Callable[[Any], None]) -> None:
-        if run is not self.run and self.run is not None:
+        if self._is_closed or (run is not self.run and self.run is not None):
             return
         self.run = None
         if self._parameters.node is None:
@@ -254,6 +261,7 @@ class MassApplyPanel:
             show_scheduler_fields(ui, parameters)
             self.example.show()
             self.targets.show()
+            self._follower.watch(self.example.segmentations)
             is_task = self.example.source == TASK
             ui.modelCombo.enabled = ui.modelEdit.enabled = not is_task
             ui.modelInfoLabel.text = model.description if model is not None else ""

@@ -89,8 +89,12 @@ class ExampleChoice:
         """Names of all segments that the example has."""
         if self.source == TASK:
             return [label.name for label in self.task.labels] if self.task is not None else []
-        labels = [slicer.mrmlScene.GetNodeByID(pair.label) for pair in self.examples]
-        return structure_names([node for node in labels if node is not None])
+        return structure_names(self._label_nodes())
+
+    @property
+    def segmentations(self) -> list[Any]:
+        """Segmentation nodes of the examples, whose segments may change."""
+        return [node for node in self._label_nodes() if node.IsA("vtkMRMLSegmentationNode")]
 
     @property
     def wanted(self) -> list[str]:
@@ -158,6 +162,10 @@ class ExampleChoice:
         hint = _hint(self.wanted) if not is_task else ""  # a task has its notes
         ui.exampleHintLabel.text, ui.exampleHintLabel.visible = hint, bool(hint)
         self._show_buttons()
+
+    def _label_nodes(self) -> list[Any]:
+        labels = [slicer.mrmlScene.GetNodeByID(pair.label) for pair in self.examples]
+        return [node for node in labels if node is not None]
 
     def _current(self) -> Pair | None:
         node = self._parameters.node

@@ -151,7 +151,8 @@ def _files(paths: Sequence[Path], output: str | Path, replace_nan: bool) -> list
 
 
 def _rows_of_file(scan: Path, label_map: Path, result: InContextSegmentation) -> tuple[ExampleRow, ...]:
-    small = replace(result, label_map=result.label_map.with_array(np.zeros((1, 1, 1, 1), np.uint8)), probabilities=None)
+    nothing = Volume(np.zeros((1, 1, 1, 1), np.uint8), np.eye(4))
+    small = replace(result, label_map=nothing, probabilities=None)  # the file has the voxels
 
     def load() -> tuple[Node, Node]:
         volume_node = node_from_volume(slicer.mrmlScene, read_volume(scan), base_name(scan))
