@@ -268,3 +268,40 @@ def test_a_task_of_another_model_names_both(segment, data, output, task_file, tm
 def test_quiet_prints_nothing(segment, data, reference, output):
     answer = segment(*reference, data / "scans" / "s0.nii.gz", "--output", output, "-q")
     assert (answer.code, answer.out, answer.err) == (0, "", "")
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the images that jobs get in this process."""
+    from MaskWhatMattersLib.jobs import mass_segment_job
+
+    names: list[str] = []
+    encode, apply = mass_segment_job.encode, mass_segment_job.segment
+
+    def encode_and_note(spec, context, *examples):
+        names.extend(example.image.name for example in examples)
+        return encode(spec, context, *examples)
+
+    def apply_and_note(spec, context, volume, task):
+        names.append(volume.name)
+        return apply(spec, context, volume, task)
+
+    monkeypatch.setattr(mass_segment_job, "encode", encode_and_note)
+    monkeypatch.setattr(mass_segment_job, "segment", apply_and_note)
+    return names
+
+
+def test_a_scheduler_gives_the_same_results_and_gets_no_names(segment, data, reference, output, tmp_path, seen):
+    from distributed import LocalCluster
+
+    scan = data / "scans" / "s0.nii.gz"
+    assert segment(*reference, scan, "--output", output).code == 0
+    assert seen == ["a", "s0"]
+    seen.clear()
+    with LocalCluster(n_workers=1, processes=False, protocol="tcp://", dashboard_address=None) as cluster:
+        remote = segment(*reference, scan, "--output", tmp_path / "remote", "--scheduler", cluster.scheduler_address)
+    assert remote.code == 0, remote.err
+    assert seen == ["", ""]
+    np.testing.assert_array_equal(
+        read_volume(tmp_path / "remote" / "s0.nii.gz").array, read_volume(output / "s0.nii.gz").array
+    )
