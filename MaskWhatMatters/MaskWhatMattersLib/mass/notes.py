@@ -6,7 +6,9 @@ import math
 import re
 from collections.abc import Sequence
 
+from MaskWhatMattersLib.datasets.cases import looks_like_ct
 from MaskWhatMattersLib.mass.example import TaskLabel
+from MaskWhatMattersLib.volumes import Volume
 
 _PATHOLOGY = re.compile(
     r"\b(tumou?r|cancer|carcinom|metasta|lesion|nodule|neoplasm|gliom|sarcom|lymphom|melanom|adenom|meningiom|cyst(s|ic)?\b|"
@@ -69,11 +71,17 @@ def task_notes(
     return notes
 
 
+def known_modality(volume: Volume) -> str | None:
+    """What the scan says it is; "CT" where it says nothing and holds Hounsfield units of air."""
+    return volume.modality or ("CT" if looks_like_ct(volume) else None)
+
+
 def scan_notes(modality: str | None, of_examples: str | None) -> list[str]:
-    """On a scan as a whole."""
-    if modality is None or of_examples is None or modality == of_examples:
+    """On a scan as a whole; both as `known_modality`, that of the examples None where they differ."""
+    if modality == of_examples or ("CT" not in (modality, of_examples) and None in (modality, of_examples)):
         return []
-    return [f"The scan is {modality}, the examples are {of_examples}: check the result, or use examples of {modality}."]
+    scan, examples = modality or "not CT by its values", of_examples or "not CT by their values, or mixed"
+    return [f"The scan is {scan}, the examples are {examples}: check the result, or use examples of the same modality."]
 
 
 def label_notes(label: TaskLabel, volume_ml: float, quality: float, largest_probability: float) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from MaskWhatMattersLib.mass.examples import shared_labels
 from MaskWhatMattersLib.mass.label_map import label_map_of, probabilities_of
 from MaskWhatMattersLib.mass.look import Look
 from MaskWhatMattersLib.mass.model_files import DEFAULT_MODEL, read_mass
-from MaskWhatMattersLib.mass.notes import label_notes, scan_notes, task_notes
+from MaskWhatMattersLib.mass.notes import known_modality, label_notes, scan_notes, task_notes
 from MaskWhatMattersLib.mass.passes import MassPasses
 from MaskWhatMattersLib.mass.prepare import fitting_spacing, prepare
 from MaskWhatMattersLib.mass.preprocessing import MassPreprocessing
@@ -111,7 +111,7 @@ class InContextSegmenter:
         )
         _, encoder = self._ready("auto")
         encoded = encode_examples(examples, shared, encoder, self.preprocessing, spacing_mm, progress)
-        modalities = {example.image.modality for example in examples}
+        modalities = {known_modality(example.image) for example in examples}
         return Task(
             labels=shared.labels,
             tokens=encoded.tokens,
@@ -180,7 +180,7 @@ class InContextSegmenter:
             probabilities=probabilities_of(probabilities, volume) if settings.keep_probabilities else None,
             labels=results,
             quality_method=quality.method,
-            notes=tuple(scan_notes(volume.modality, task.modality)),
+            notes=tuple(scan_notes(known_modality(volume), task.modality)),
             windows=seen.windows,
             windows_looked_at=seen.looked_at,
             seconds=time.perf_counter() - started,

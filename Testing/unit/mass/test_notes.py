@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from MaskWhatMattersLib.mass.example import TaskLabel
-from MaskWhatMattersLib.mass.notes import is_pathology, label_notes, scan_notes, task_notes
+from MaskWhatMattersLib.mass.notes import is_pathology, known_modality, label_notes, scan_notes, task_notes
 from MaskWhatMattersLib.models import Code
+from MaskWhatMattersLib.volumes import Volume
 
 LIVER = TaskLabel(value=1, name="liver", volume_ml=1500.0)
 
@@ -42,8 +45,17 @@ def test_a_task_tells_what_is_hard() -> None:
 
 def test_another_modality_is_told_where_both_are_known() -> None:
     assert "The scan is MR, the examples are CT" in scan_notes("MR", "CT")[0]
-    for pair in (("CT", "CT"), (None, "CT"), ("MR", None)):
+    assert "The scan is not CT by its values, the examples are CT" in scan_notes(None, "CT")[0]
+    assert "the examples are not CT by their values, or mixed" in scan_notes("CT", None)[0]
+    for pair in (("CT", "CT"), (None, None), ("MR", None), (None, "MR")):
         assert scan_notes(*pair) == []
+
+
+def test_ct_is_known_by_its_air() -> None:
+    volume = Volume(np.full((1, 2, 2, 2), -1000, np.int16), np.eye(4))
+    assert known_modality(volume) == "CT"
+    assert known_modality(replace(volume, modality="MR")) == "MR"
+    assert known_modality(volume.with_array(volume.array + 1000)) is None
 
 
 @pytest.mark.parametrize(
