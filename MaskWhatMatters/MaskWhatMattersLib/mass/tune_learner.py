@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from MaskWhatMattersLib.mass.losses import segmentation_loss
 from MaskWhatMattersLib.mass.tune_scans import TuneBatch
 from MaskWhatMattersLib.training.best_weights import BestWeights
-from MaskWhatMattersLib.training.engine import AveragedWeights
+from MaskWhatMattersLib.training.engine import AveragedWeights, prepare_network
 
 
 class Learner:
@@ -40,6 +41,7 @@ class Learner:
         self.network = network
         optimizer = torch.optim.AdamW([{**group, "lr": group["rate"]} for group in groups])
         self._module, self._optimizer = fabric.setup(network, optimizer)
+        prepare_network(network)
         self._averaged = AveragedWeights(network, decay) if decay else None
         self.best = BestWeights()
         self.step = 0
@@ -70,7 +72,9 @@ class Learner:
 
     def offer(self, scores: Mapping[str, float]) -> None:
         """Keep the weights if they are the best so far; call within `measured`."""
-        self.waited = 0 if self.best.offer(self.step, scores, "dice", self.network) else self.waited + 1
+        is_best = self.best.offer(self.step, scores, "dice", self.network)
+        if not math.isnan(scores["dice"]):  # nothing was measured
+            self.waited = 0 if is_best else self.waited + 1
 
     @contextmanager
     def measured(self) -> Iterator[nn.Module]:
