@@ -25,7 +25,7 @@ class _Recipe(NamedTuple):
 
 _RECIPES = {
     # In-context tuning of Iris (arXiv 2503.19359, section 3.3); the rates of the other two are those of MASS.
-    "tokens": _Recipe(steps=150, token_rate=3e-3, network_rate=0.0, weight_decay=0.0, decay=0.0),
+    "tokens": _Recipe(steps=150, token_rate=1e-2, network_rate=0.0, weight_decay=0.0, decay=0.0),
     "head": _Recipe(steps=300, token_rate=5e-4, network_rate=5e-4, weight_decay=1e-3, decay=0.0),
     "full": _Recipe(steps=5000, token_rate=5e-4, network_rate=5e-4, weight_decay=1e-3, decay=0.999),
 }
