@@ -67,7 +67,7 @@ def interpolated(grey: Tensor, mean: float, where: tuple[Tensor, Tensor, Tensor]
         row = (k[first] * height + j[second]) * width
         weight = wk[first] * wj[second]
         for third in range(2):
-            values = flat[(row + i[third]).reshape(-1)].view_as(total)
+            values = flat.index_select(0, (row + i[third]).reshape(-1)).view_as(total)
             total.addcmul_(weight * wi[third], values - mean)
     return total
 
@@ -87,7 +87,7 @@ def nearest(levels: Tensor, where: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         index = at.round().long()
         inside &= (index >= 0) & (index < side)
         rows = rows * side + index.clamp_(0, side - 1)
-    return levels.flatten(1)[:, rows.reshape(-1)].view(len(levels), *rows.shape) * inside
+    return levels.flatten(1).index_select(1, rows.reshape(-1)).view(len(levels), *rows.shape) * inside
 
 
 def recoloured(image: Tensor, config: ViewConfig, generator: torch.Generator, noise_source: torch.Generator) -> Tensor:

@@ -76,7 +76,7 @@ class PretrainScan:
         """
         numbers = (labels.flatten(1).long() + self.starts[:, None]).reshape(-1)
         found = torch.zeros(self.label_count + 1, dtype=torch.long, device=labels.device)
-        found.index_add_(0, numbers + 1, torch.ones_like(numbers))
+        found.scatter_add_(0, numbers + 1, torch.ones_like(found[:1]).expand(len(numbers)))
         below = found.cumsum(0)
         offset = self.starts[self.level]
         return below[self.last + offset + 1] - below[self.first + offset]
