@@ -77,7 +77,7 @@ def test_files_are_tuned_on_as_examples_are(model, tmp_path):
 
 
 def test_a_cancel_makes_a_task_and_the_same_job_goes_on(model, tmp_path):
-    wanted, told = spec(model, tmp_path / "run", config=TINY), []
+    wanted, told = spec(model, tmp_path / "run", config=TINY | {"held_out": 0}), []
 
     def stop(job: Job, event: Event) -> None:
         told.append(event.message)
