@@ -82,7 +82,7 @@ class MassPretrainConfig(_Part):
     minutes: float | None = Field(None, gt=0, description="Budget: at most as many steps as fit.")
     optimizer: Literal["adamw", "lamb"] = "adamw"
     learning_rate: float = Field(3e-4, gt=0, description="After the warm-up.")
-    weight_decay: float = Field(0.01, ge=0, description="Of matrices; not of biases, norms, positions and tokens.")
+    weight_decay: float = Field(0.01, ge=0, description="Of weights with two axes or more; not of biases and norms.")
     betas: tuple[float, float] = Field((0.9, 0.999), description="Of the running means of the optimizer.")
     warmup: float = Field(0.05, ge=0, lt=1, description="Share of the steps with a growing learning rate.")
     floor: float = Field(0.01, ge=0, le=1, description="Factor of the learning rate at the end.")
