@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import vtk
 
-from MaskWhatMattersLib.bridge.adapt_cases import LABEL_CLASSES, Pair
+from MaskWhatMattersLib.bridge.adapt_cases import LABEL_CLASSES, Pair, require_node
 from MaskWhatMattersLib.bridge.adapt_checks import check_pair
 from MaskWhatMattersLib.bridge.nodes import Array, Node, nameless, volume_from_node, voxels_of
 from MaskWhatMattersLib.bridge.regions import segment_mask, segment_names
@@ -65,6 +65,50 @@ def same_name(one: str, other: str) -> bool:
     return _key(one) == _key(other)
 
 
+class ExampleReader:
+    """Scans with what is marked on them, read one by one; what all of them must agree on is looked at first.
+
+    Args:
+        scene: Where the nodes are.
+        pairs: IDs of all scans and of their segmentations or label maps.
+        segments: Names of the structures that are wanted; None takes all.
+        replace_nan: As in `volume_from_node`.
+        is_remote: Leave out the names of the scans.
+
+    Raises:
+        InputError: Something cannot be used; all problems together.
+    """
+
+    def __init__(
+        self,
+        scene: Any,
+        pairs: Sequence[Pair],
+        segments: Sequence[str] | None = None,
+        *,
+        replace_nan: bool | None = False,
+        is_remote: bool = False,
+    ) -> None:
+        from MaskWhatMattersLib.mass.example import MOST_LABELS
+
+        self._scene, self._replace_nan, self._is_remote = scene, replace_nan, is_remote
+        _require_usable(scene, pairs)
+        self._wanted = _chosen(structure_names([scene.GetNodeByID(pair.label) for pair in pairs]), segments)
+        if len(self._wanted) > MOST_LABELS:
+            raise InputError(
+                f"{len(self._wanted)} segments are ticked; at most {MOST_LABELS} can be looked for at once. Untick "
+                "those that you do not need."
+            )
+
+    def read(self, pair: Pair) -> Example:
+        """One of the pairs, each mask on the voxels of its scan.
+
+        Raises:
+            InputError: A node is gone, or cannot be used.
+        """
+        volume, label = require_node(self._scene, pair.image), require_node(self._scene, pair.label)
+        return _example(volume, label, self._wanted, self._replace_nan, self._is_remote)
+
+
 def read_examples(
     scene: Any,
     pairs: Sequence[Pair],
@@ -73,30 +117,13 @@ def read_examples(
     replace_nan: bool | None = False,
     is_remote: bool = False,
 ) -> list[Example]:
-    """Scans with what is marked on them, each mask on the voxels of its scan.
-
-    Args:
-        scene: Where the nodes are.
-        pairs: IDs of scans and of segmentations or label maps.
-        segments: Names of the structures that are wanted; None takes all.
-        replace_nan: As in `volume_from_node`.
-        is_remote: Leave out the names of the scans.
+    """All pairs at once, as `ExampleReader` reads them.
 
     Raises:
         InputError: Something cannot be used; all problems together.
     """
-    from MaskWhatMattersLib.mass.example import MOST_LABELS
-
-    _require_usable(scene, pairs)
-    nodes = [(scene.GetNodeByID(pair.image), scene.GetNodeByID(pair.label)) for pair in pairs]
-    names = structure_names([label for _volume, label in nodes])
-    wanted = _chosen(names, segments)
-    if len(wanted) > MOST_LABELS:
-        raise InputError(
-            f"{len(wanted)} segments are ticked; at most {MOST_LABELS} can be looked for at once. Untick those that "
-            "you do not need."
-        )
-    return [_example(volume, label, wanted, replace_nan, is_remote) for volume, label in nodes]
+    reader = ExampleReader(scene, pairs, segments, replace_nan=replace_nan, is_remote=is_remote)
+    return [reader.read(pair) for pair in pairs]
 
 
 def _require_usable(scene: Any, pairs: Sequence[Pair]) -> None:
