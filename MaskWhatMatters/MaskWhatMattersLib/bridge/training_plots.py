@@ -16,36 +16,39 @@ DICE = "Validation Dice"
 TITLE = "Adaptation to my site"
 
 _KIND = "MaskWhatMatters.TrainingPlot"
-_COLORS = ((0.85, 0.37, 0.01), (0.11, 0.47, 0.70))  # told apart by people who see few colours, too
+_COLORS = ((0.85, 0.37, 0.01), (0.11, 0.47, 0.70), (0.40, 0.40, 0.40))  # told apart by people who see few colours, too
 
 
 class TrainingPlots:
-    """Loss and, where there is one, validation score over the steps of one training.
+    """Loss and, where there are any, validation scores over the steps of one training.
 
     Nodes appear with the first point, so that a training that never began leaves nothing. Curves of an earlier training
-    of the same title in the same scene give way to the new ones. Loss and score have a table each: they come at
+    of the same title in the same scene give way to the new ones. Loss and scores have a table each: they come at
     different steps.
 
     Args:
         scene: Scene that gets the nodes.
         title: Of the chart; trainings of different titles have charts of their own.
         score: What the second curve shows; None for the loss alone.
+        baseline: What a third curve shows, the same score of something to compare with; None without one.
     """
 
-    def __init__(self, scene: Any, title: str = TITLE, score: str | None = DICE) -> None:
+    def __init__(self, scene: Any, title: str = TITLE, score: str | None = DICE, baseline: str | None = None) -> None:
         self._scene, self._title = scene, title
         self.score_name = score
         """Of the second curve; None without one."""
-        self._names = [LOSS] if score is None else [LOSS, score]
+        self._names = [LOSS, *(name for name in (score, baseline) if name is not None)]
         self._columns: dict[str, tuple[Any, Any]] = {}
         self._tables: dict[str, Node] = {}
         self._changed: set[str] = set()
         self.chart: Node | None = None
         """vtkMRMLPlotChartNode; None before the first point."""
 
-    def add(self, step: int, *, loss: float | None = None, score: float | None = None) -> None:
+    def add(
+        self, step: int, *, loss: float | None = None, score: float | None = None, baseline: float | None = None
+    ) -> None:
         """Take a point; `update` shows it. What is not finite is left out: a chart cannot draw it."""
-        for name, value in zip(self._names, (loss, score), strict=False):
+        for name, value in zip(self._names, (loss, score, baseline), strict=False):
             if value is not None and math.isfinite(value):
                 self._begin()
                 steps, values = self._columns[name]
@@ -79,7 +82,7 @@ class TrainingPlots:
             self._tables[name].SetAndObserveTable(table)
             series = self._node("vtkMRMLPlotSeriesNode", name)
             series.SetPlotType(series.PlotTypeScatter)
-            series.SetMarkerStyle(series.MarkerStyleCircle if name == self.score_name else series.MarkerStyleNone)
+            series.SetMarkerStyle(series.MarkerStyleNone if name == LOSS else series.MarkerStyleCircle)
             series.SetLineWidth(2)
             series.SetColor(*color)
             series.SetXColumnName(STEP)

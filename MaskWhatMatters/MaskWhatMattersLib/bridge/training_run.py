@@ -46,7 +46,7 @@ class TrainingRun:
         error: Why it failed; None while it runs and when it went well.
         name: Name of the model.
         output: Folder of the model on this computer.
-        model: Path of the model file; None as long as there is none.
+        model: Path of the file that the run makes, of most the model; None as long as there is none.
         steps: Steps done, as far as is known.
         values: Last value of each name in the log's points.
         picture: Step and PNG of the last picture in the log; None without one.
@@ -58,6 +58,9 @@ class TrainingRun:
 
     can_be_paused: ClassVar[bool] = False
     """Whether something can go on from the checkpoint of a run that was paused or failed."""
+
+    result_pattern: ClassVar[str] = MODEL_FILE
+    """What the file is called that a finished run leaves; a pattern where its name is known only then."""
 
     def __init__(
         self,
@@ -103,7 +106,7 @@ class TrainingRun:
         self._resumed = resumed
         self.folder = None if self.remote else Path(tempfile.mkdtemp(prefix="training-", dir=slicer.app.temporaryPath))
         """Temporary folder for scans of the scene; None where voxels are sent."""
-        self._at_exit = partial(clean_up, self.folder, output)
+        self._at_exit = partial(clean_up, self.folder, output, self.result_pattern)
         atexit.register(self._at_exit)
         self.scene = slicer.mrmlScene
         self._observer = self.scene.AddObserver(self.scene.StartCloseEvent, lambda *_: self.cancel())
@@ -147,6 +150,10 @@ class TrainingRun:
 
     def score(self, values: Mapping[str, float]) -> float | None:
         """What the second curve shows of a point; None where it was not measured."""
+        return None
+
+    def baseline(self, values: Mapping[str, float]) -> float | None:
+        """What a third curve shows of a point, if there is one; None where it was not measured."""
         return None
 
     def point_text(self, step: int, values: Mapping[str, float]) -> str:
@@ -255,7 +262,7 @@ class TrainingRun:
             return
         self.steps, values = point
         self.values |= values
-        self.plots.add(self.steps, loss=values.get("loss"), score=self.score(values))
+        self.plots.add(self.steps, loss=values.get("loss"), score=self.score(values), baseline=self.baseline(values))
         self._on_event(replace(event, message=self.point_text(self.steps, values)))
 
     def _pass_on(self, event: Event) -> None:
@@ -342,8 +349,8 @@ class TrainingRun:
         """Whether there is a checkpoint that no model was made of yet."""
         if self.remote:
             return self.steps > 0 or self._resumed
-        file, checkpoint = self.output / MODEL_FILE, self.output / CHECKPOINT
-        if not (checkpoint.is_file() and file.is_file()):
+        file, checkpoint = result_file(self.output, self.result_pattern), self.output / CHECKPOINT
+        if file is None or not checkpoint.is_file():
             return checkpoint.is_file()
         return file.stat().st_mtime < checkpoint.stat().st_mtime
 
@@ -357,8 +364,8 @@ class TrainingRun:
         atexit.unregister(self._at_exit)
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
-        file, checkpoint = self.output / MODEL_FILE, self.output / CHECKPOINT
-        self.model = file if file.is_file() else None
+        checkpoint = self.output / CHECKPOINT
+        self.model = result_file(self.output, self.result_pattern)
         has_begun = checkpoint.is_file() or (self.remote and (self.steps > 0 or self._resumed))
         self.can_go_on = has_begun and self._stays(state)
         if self.can_go_on:
@@ -366,7 +373,7 @@ class TrainingRun:
             state = "paused" if state == "cancelled" else state
         else:
             forget_pause(self.output)
-            remove_finished_checkpoint(self.output)
+            remove_finished_checkpoint(self.output, self.result_pattern)
         if self.model is None and not has_begun:
             shutil.rmtree(self.output, ignore_errors=True)
             self.plots.remove()
@@ -376,25 +383,31 @@ class TrainingRun:
         self._on_end(self)
 
 
-def remove_finished_checkpoint(output: Path) -> None:
-    """Remove a checkpoint that the model was made of; it holds three times the model."""
-    file, checkpoint = output / MODEL_FILE, output / CHECKPOINT
-    if checkpoint.is_file() and file.is_file() and file.stat().st_mtime >= checkpoint.stat().st_mtime:
+def result_file(output: Path, pattern: str = MODEL_FILE) -> Path | None:
+    """The file that a run made; None where there is none, or no longer a folder."""
+    return next((path for path in sorted(output.glob(pattern)) if path.is_file()), None)
+
+
+def remove_finished_checkpoint(output: Path, pattern: str = MODEL_FILE) -> None:
+    """Remove a checkpoint that the result was made of; it holds three times the model."""
+    file, checkpoint = result_file(output, pattern), output / CHECKPOINT
+    if file is not None and checkpoint.is_file() and file.stat().st_mtime >= checkpoint.stat().st_mtime:
         checkpoint.unlink(missing_ok=True)
 
 
-def clean_up(folder: Path | None, output: Path) -> None:
+def clean_up(folder: Path | None, output: Path, pattern: str = MODEL_FILE) -> None:
     """Leave no scans in the temporary folder when Slicer quits during a training, and no checkpoint beside its model.
 
     Args:
         folder: Temporary one; None without.
         output: Folder of the model; a checkpoint that was paused stays.
+        pattern: Of the file that the run makes.
     """
     close_runners()  # which lets a training on this computer finish its model
     if folder is not None:
         shutil.rmtree(folder, ignore_errors=True)
     if not (output / NOTE).is_file():
-        remove_finished_checkpoint(output)
+        remove_finished_checkpoint(output, pattern)
 
 
 def point_text(step: int, loss: float | None, score: float | None = None, score_name: str | None = None) -> str:
