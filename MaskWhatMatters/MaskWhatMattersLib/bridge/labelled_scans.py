@@ -108,8 +108,11 @@ class LabelledScans:
         ui = self.ui
         volume, label = ui.pairVolumeSelector.currentNode(), ui.pairLabelSelector.currentNode()
         if volume is not None and label is not None:
-            segment = ui.pairSegmentCombo.itemData(ui.pairSegmentCombo.currentIndex) or ""
-            self.add([Pair(volume.GetID(), label.GetID(), segment)])
+            self.add([Pair(volume.GetID(), label.GetID(), self._chosen_segment())])
+
+    def _chosen_segment(self) -> str:
+        combo = self.ui.pairSegmentCombo
+        return combo.itemData(combo.currentIndex) or ""
 
     def _repeated(self, labelled: Sequence[Pair]) -> list[str]:
         return repeated_scans(slicer.mrmlScene, labelled, ())
