@@ -67,6 +67,13 @@ class MassInContextParameterNode:
     tlsCa: str = ""
     tlsCert: str = ""
     tlsKey: str = ""
+    tuneCases: str = "[]"
+    tuneLeftOut: str = "[]"
+    tuneStartModel: str = "mass-tiny"
+    tuneMode: str = "tokens"
+    tuneMinutes: int = 10
+    tuneName: str = ""
+    tuneDevice: str = "auto"
 
 
 class MassInContextWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -76,27 +83,34 @@ class MassInContextWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic = None
         self.setupStrip = None
         self.apply = None
+        self.tune = None
         VTKObservationMixin.__init__(self)
         ScriptedLoadableModuleWidget.__init__(self, parent)
 
     @property
     def panels(self):
-        """The tabs, once they are there."""
-        return [panel for panel in (self.apply,) if panel is not None]
+        """Both tabs, once they are there."""
+        return [panel for panel in (self.apply, self.tune) if panel is not None]
 
     def setup(self):
-        """Load the layout and give it life."""
+        """Load the layouts and give them life."""
         from MaskWhatMattersLib.bridge.mass_apply_panel import MassApplyPanel
+        from MaskWhatMattersLib.bridge.mass_tune_panel import MassTunePanel
         from MaskWhatMattersLib.bridge.widgets import SetupStrip
 
         ScriptedLoadableModuleWidget.setup(self)
         uiWidget = slicer.util.loadUI(self.resourcePath("UI/MassInContext.ui"))
         self.layout.addWidget(uiWidget)
         self.ui = slicer.util.childWidgetVariables(uiWidget)
-        uiWidget.setMRMLScene(slicer.mrmlScene)
+        tuneWidget = slicer.util.loadUI(self.resourcePath("UI/MassInContextTune.ui"))
+        self.tuneUi = slicer.util.childWidgetVariables(tuneWidget)
+        self.ui.tuneTab.layout().addWidget(tuneWidget)
+        for widget in (uiWidget, tuneWidget):
+            widget.setMRMLScene(slicer.mrmlScene)
         self.logic = MassInContextLogic()
         self.setupStrip = SetupStrip(self.ui, self.requiredPackages, self.onSetupChanged, self.onReady)
         self.apply = MassApplyPanel(self.ui, self.logic, self.setupStrip)
+        self.tune = MassTunePanel(self.tuneUi, self.logic, self.setupStrip, self.useTask)
         self.ui.tabs.connect("currentChanged(int)", lambda index: self.listModels())
         self.setupStrip.start()
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
@@ -111,7 +125,7 @@ class MassInContextWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.setupStrip.stop()
         for panel in self.panels:
             panel.close()
-        self.setupStrip = self.apply = None
+        self.setupStrip = self.apply = self.tune = None
 
     def enter(self):
         """Called when the user opens the module."""
@@ -119,12 +133,18 @@ class MassInContextWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def exit(self):
         """Called when the user goes to another module; a running job goes on."""
-        if self.apply is not None:  # after a reload, Slicer may tell the panel from before it
-            self.apply.leave()
+        for panel in self.panels:  # none after a reload, when Slicer may tell the panel from before it
+            panel.leave()
+
+    def useTask(self, path):
+        """Go to the tab "Apply example" with a task chosen, as after it was tuned in the other tab."""
+        self.apply.use_task(path)
+        self.ui.tabs.setCurrentIndex(0)
 
     def requiredPackages(self):
         """Import names of the packages that the tab on screen needs."""
-        return self.apply.required_packages() if self.apply is not None else ()
+        panel = self.tune if self.ui.tabs.currentIndex == 1 else self.apply
+        return panel.required_packages() if panel is not None else ()
 
     def listModels(self):
         """A model was made in the other tab, or the packages to read the cards are there now."""
@@ -270,6 +290,67 @@ class MassInContextLogic(ScriptedLoadableModuleLogic):
             consent=consent,
             tls_files=tlsFiles,
             callbacks={"on_event": onEvent, "on_tick": onTick, "on_end": remember},
+        )
+        return run.result() if wait else run
+
+    def tune(
+        self,
+        cases,
+        segments=None,
+        mode="tokens",
+        minutes=10,
+        wait=True,
+        *,
+        name="",
+        startModel=None,
+        device="auto",
+        config=None,
+        onEvent=None,
+        onTick=None,
+        onEnd=None,
+    ):
+        """Fit a task to 3 to 10 cases; findings such as tumors need it, organs get better by it.
+
+        One case or more are held out to measure the result. From five cases on, a plain network learns the same cases
+        for as long, to compare with.
+
+        Args:
+            cases: Pairs of volume node and segmentation or label map node.
+            segments: Names of the segments to learn; None takes all. Cases name the same structure alike.
+            mode: What learns: "tokens", what is remembered of the examples; "head", the network's last layers, too;
+                "full", everything.
+            minutes: Budget, that of the plain network included.
+            wait: Return when it is done; otherwise return at once.
+            name: Of the task; empty takes one with today's date.
+            startModel: Name or file of the model to start from; None takes the one that comes with the extension.
+            device: "auto", "cpu", "cuda" or "mps".
+            config: Fields of `MaskWhatMattersLib.mass.tune_config.MassTuneConfig` that differ from the default.
+            onEvent: Called with each event of the job.
+            onTick: Called with the elapsed seconds.
+            onEnd: Called with the run when it has ended.
+
+        Returns:
+            The path of the task file, which `applyExample` takes as `task`. With `wait=False` a run with `cancel()`,
+            `done`, `state`, `model` (the task file), `steps`, `tuned` (Dice of each segment on the held-out cases:
+            `labels`, `metrics`, `notes`); a cancel keeps what was learned.
+
+        Raises:
+            InputError: Cases, name or settings cannot be used; the message lists all problems.
+            JobError: The tuning failed; `details` has the worker's last lines, `hint` what to do.
+            JobCancelledError: It was cancelled before there was anything to keep.
+        """
+        from MaskWhatMattersLib.bridge.mass_tune_start import start_tuning
+
+        run = start_tuning(
+            cases,
+            segments,
+            start_model=startModel,
+            mode=mode,
+            minutes=minutes,
+            device=device,
+            name=name,
+            config=config,
+            callbacks={"on_event": onEvent, "on_tick": onTick, "on_end": onEnd},
         )
         return run.result() if wait else run
 
