@@ -16,6 +16,15 @@ def test_the_norm_is_that_of_each_image_and_channel():
     torch.testing.assert_close(activate(maps.to(memory_format=torch.channels_last_3d)), literal)
 
 
+def test_the_norm_of_a_large_map_is_exact_when_the_network_is_applied():
+    maps = (2 * torch.randn(1, 4, 64, 64, 64) + 3).to(memory_format=torch.channels_last_3d)
+    with torch.inference_mode():
+        found = activate(maps)
+        torch.testing.assert_close(found, activate(maps.double()).float(), atol=1e-5, rtol=0)
+        assert found.is_contiguous(memory_format=torch.channels_last_3d)
+        assert activate(maps.bfloat16()).dtype == torch.bfloat16
+
+
 def test_the_norm_of_a_single_voxel_is_zero():
     torch.testing.assert_close(activate(torch.randn(1, 3, 1, 1, 1)), torch.zeros(1, 3, 1, 1, 1), atol=1e-4, rtol=0)
 
