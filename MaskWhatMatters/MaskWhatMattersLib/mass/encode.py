@@ -66,7 +66,8 @@ class MarkEncoder:
 
     Each mask is encoded from a crop of the size of the window, as in the inference of MASS; there, every mask has a
     crop around its own middle. Here, masks that fit into one window share the crop around the middle of all of them,
-    so that the image is encoded once. Crops do not leave the scan where it is larger than a window.
+    so that the image is encoded once. Crops do not leave the scan where it is larger than a window. A mask that is
+    larger than a window is seen in its middle, or where most of it is if the middle is nearly empty (both kidneys).
 
     Args:
         passes: Of the network.
@@ -87,8 +88,9 @@ class MarkEncoder:
         """
         boxes = [box_of(mask) for mask in masks]
         window = self._passes.window
+        seen = [box and part_to_see(mask, box, window) for mask, box in zip(masks, boxes, strict=True)]
         crops, parts = [], []
-        for plan in plan_crops(boxes, image.shape, window):
+        for plan in plan_crops(seen, image.shape, window):
             progress.step(0)
             grey = cut_out(image, plan.box)
             if self._normalise:
@@ -110,6 +112,30 @@ def box_of(mask: NDArray[Any]) -> Box | None:
     boxes = ndimage.find_objects((mask != 0).astype(np.uint8))
     found: Box | None = boxes[0] if boxes else None
     return found
+
+
+def part_to_see(mask: NDArray[Any], box: Box, window: int) -> Box:
+    """The box of a mask, cut to a window along each axis where it is longer: to its middle if that holds half as many
+    voxels of the mask as any other part or more, else to the part that holds the most.
+
+    Args:
+        mask: 0 and anything else, [D, H, W].
+        box: Of the mask.
+        window: Side, voxels.
+    """
+    if _longest(box) <= window:
+        return box
+    held = (mask[box] != 0).astype(np.int64)  # voxels of the mask in the part that starts there
+    for axis in range(held.ndim):
+        sums = np.insert(held.cumsum(axis), 0, 0, axis)
+        span = min(window, held.shape[axis])
+        held = np.take(sums, range(span, sums.shape[axis]), axis) - np.take(sums, range(sums.shape[axis] - span), axis)
+    start = tuple((length - 1) // 2 for length in held.shape)
+    if 2 * held[start] < held.max():
+        start = np.unravel_index(held.argmax(), held.shape)
+    firsts = [side.start + int(first) for side, first in zip(box, start, strict=True)]
+    sides = [slice(first, min(first + window, side.stop)) for side, first in zip(box, firsts, strict=True)]
+    return sides[0], sides[1], sides[2]
 
 
 def plan_crops(boxes: Sequence[Box | None], shape: Sequence[int], window: int) -> list[CropPlan]:

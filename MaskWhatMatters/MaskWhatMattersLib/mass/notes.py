@@ -49,7 +49,7 @@ def task_notes(
     """
     notes = [
         f"{name} is larger than the {window * spacing_mm:.0f} mm that the network sees at once: the example is cropped "
-        "to its middle."
+        "to a part of it."
         for name in cut
     ]
     if outside:

@@ -59,6 +59,14 @@ def test_a_mask_larger_than_the_window_is_cut_to_its_middle(passes: MassPasses) 
     assert crop.masks.sum() == 16 * 4 * 4
 
 
+def test_of_a_mask_in_two_parts_too_far_apart_for_a_window_one_part_is_seen(passes: MassPasses) -> None:
+    image, masks = np.zeros((16, 20, 48), np.float32), np.zeros((1, 16, 20, 48), np.uint8)
+    masks[0, 4:8, 4:8, 2:7] = masks[0, 4:8, 4:8, 40:46] = 1
+    encoded = MarkEncoder(passes).encode(image, masks, SilentProgress())
+    assert encoded.cut == (0,)
+    assert encoded.crops[0].masks.sum() == 4 * 4 * 6
+
+
 def test_zeros_lie_beyond_the_scan() -> None:
     array = np.arange(1, 9).reshape(2, 2, 2)
     cut = cut_out(array, box((-1, 3), (0, 2), (1, 4)))
