@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class SupervoxelConfig(BaseModel):
-    """What is proposed; the defaults give one to three thousand proposals of a scan of the trunk."""
+    """What is proposed; the defaults give two to four thousand proposals of a scan of the trunk."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -19,7 +19,7 @@ class SupervoxelConfig(BaseModel):
     compactness: float = Field(0.1, gt=0, description="Of even regions; higher is more like cubes.")
     iterations: int = Field(5, ge=1, description="Of the clustering to even regions.")
     basin_depth: float = Field(0.01, ge=0, description="Of the watershed, in the scale of the windows, 0 to 1.")
-    most_nodes: int = Field(300, ge=0, description="Merged nodes that are kept of each tree.")
+    most_nodes: int = Field(600, ge=0, description="Merged nodes that are kept of each tree.")
     node_overlap: float = Field(0.9, gt=0, le=1, description="Of nodes that overlap more than this one is kept.")
     most_regions: int = Field(500, ge=1, description="Regions of one kind and size that are proposed, by chance.")
     least_ml: float = Field(0.2, gt=0, description="Of any proposal.")
