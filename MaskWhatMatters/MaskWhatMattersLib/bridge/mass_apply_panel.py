@@ -18,6 +18,7 @@ from MaskWhatMattersLib.bridge.compute_choice import (
     scheduler_options,
     show_scheduler_fields,
 )
+from MaskWhatMattersLib.bridge.example_segments import times_of_marks
 from MaskWhatMattersLib.bridge.mass_apply_run import PACKAGES
 from MaskWhatMattersLib.bridge.mass_example_choice import TASK, ExampleChoice, fill_source_combo
 from MaskWhatMattersLib.bridge.mass_models import MassModel, mass_model_of_file, mass_models
@@ -71,7 +72,7 @@ class MassApplyPanel:
         self.example = ExampleChoice(ui, self._parameters)
         self.targets = TargetChoice(ui, self._parameters, self._example_volumes)
         self._follower = SceneFollower(self.refresh)
-        self.results = MassResultsView(ui, self.add_example, self._example_volumes)
+        self.results = MassResultsView(ui, self.add_example, lambda: self.example.examples)
         ui.acknowledgeCheckBox.connect("toggled(bool)", self._on_acknowledged)
         ui.advancedButton.connect("contentsCollapsed(bool)", lambda collapsed: self.refresh())
         ui.saveTaskButton.connect("clicked()", self.save_task)
@@ -261,7 +262,7 @@ class MassApplyPanel:
             show_scheduler_fields(ui, parameters)
             self.example.show()
             self.targets.show()
-            self._follower.watch(self.example.segmentations)
+            self._follower.watch(node for node in self.example.label_nodes if node.IsA("vtkMRMLSegmentationNode"))
             is_task = self.example.source == TASK
             ui.modelCombo.enabled = ui.modelEdit.enabled = not is_task
             ui.modelInfoLabel.text = model.description if model is not None else ""
@@ -340,8 +341,7 @@ class MassApplyPanel:
     def _question(self) -> tuple[Any, ...]:
         """What a task is made of, to know whether there is one already."""
         parameters = self._parameters.node
-        drawn = [slicer.mrmlScene.GetNodeByID(pair.label) for pair in self.example.examples]
-        times = [node.GetMTime() for node in drawn if node is not None]
+        times = [times_of_marks(node) for node in self.example.label_nodes]
         model = parameters.modelFile.strip() or parameters.model
         return (tuple(self.example.examples), tuple(times), tuple(self.example.wanted), model)
 

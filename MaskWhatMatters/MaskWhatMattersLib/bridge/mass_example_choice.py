@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,11 +20,11 @@ from MaskWhatMattersLib.bridge.adapt_cases import (
     stored_pairs,
 )
 from MaskWhatMattersLib.bridge.adapt_checks import check_pair
-from MaskWhatMattersLib.bridge.case_table import TickList
 from MaskWhatMattersLib.bridge.mass_apply_run import read_task_file
-from MaskWhatMattersLib.bridge.mass_examples import same_name, structure_names
+from MaskWhatMattersLib.bridge.mass_examples import structure_names
 from MaskWhatMattersLib.bridge.mass_results import present_segmentation
 from MaskWhatMattersLib.bridge.panel_parameters import PanelParameters
+from MaskWhatMattersLib.bridge.segment_ticks import SegmentTicks
 from MaskWhatMattersLib.bridge.table_cells import set_cell
 from MaskWhatMattersLib.errors import InputError, JobError
 
@@ -33,7 +32,6 @@ SCENE, TASK = "scene", "task"
 _EXAMPLES = "examples"
 _ROW_HEIGHT = 22
 _ROWS_SHOWN = 4
-_ENTRY_HEIGHT = 18
 
 
 class ExampleChoice:
@@ -50,7 +48,7 @@ class ExampleChoice:
         self.ui, self._parameters = ui, parameters
         self._read: tuple[tuple[str, float], Any, str] | None = None  # (path, time), task or None, problem
         ui.exampleLabelSelector.nodeTypes = list(LABEL_CLASSES)
-        self._segments = TickList(ui.segmentList, self._on_tick, lambda: None)
+        self._segments = SegmentTicks(ui.segmentList, ui.segmentsLabel, parameters, "leftOut")
         table = ui.exampleTable
         table.setColumnCount(2)
         table.setHorizontalHeaderLabels([_("Volume"), _("Segmentation")])
@@ -89,18 +87,18 @@ class ExampleChoice:
         """Names of all segments that the example has."""
         if self.source == TASK:
             return [label.name for label in self.task.labels] if self.task is not None else []
-        return structure_names(self._label_nodes())
+        return structure_names(self.label_nodes)
 
     @property
-    def segmentations(self) -> list[Any]:
-        """Segmentation nodes of the examples, whose segments may change."""
-        return [node for node in self._label_nodes() if node.IsA("vtkMRMLSegmentationNode")]
+    def label_nodes(self) -> list[Any]:
+        """Segmentations and label maps of the examples that are in the scene."""
+        labels = [slicer.mrmlScene.GetNodeByID(pair.label) for pair in self.examples]
+        return [node for node in labels if node is not None]
 
     @property
     def wanted(self) -> list[str]:
         """Names of those that are ticked."""
-        left_out = self._left_out()
-        return [name for name in self.names if not any(same_name(name, other) for other in left_out)]
+        return self._segments.wanted(self.names)
 
     def problem(self) -> str:
         """Why there is nothing to apply; empty when there is."""
@@ -154,18 +152,10 @@ class ExampleChoice:
         task = self.task
         ui.taskInfoLabel.text = self._told(task) if is_task else ""
         ui.taskInfoLabel.visible = bool(ui.taskInfoLabel.text)
-        left_out = self._left_out()
-        names = self.names
-        self._segments.fill([(name, name, not any(same_name(name, one) for one in left_out)) for name in names])
-        ui.segmentsLabel.visible = ui.segmentList.visible = bool(names)
-        ui.segmentList.setFixedHeight(_ENTRY_HEIGHT * min(max(len(names), 2), 6) + 6)
+        self._segments.show(self.names)
         hint = _hint(self.wanted) if not is_task else ""  # a task has its notes
         ui.exampleHintLabel.text, ui.exampleHintLabel.visible = hint, bool(hint)
         self._show_buttons()
-
-    def _label_nodes(self) -> list[Any]:
-        labels = [slicer.mrmlScene.GetNodeByID(pair.label) for pair in self.examples]
-        return [node for node in labels if node is not None]
 
     def _current(self) -> Pair | None:
         node = self._parameters.node
@@ -183,14 +173,6 @@ class ExampleChoice:
             if check.status == "refused"
         ]
         return refused + repeated_scans(scene, examples, ())
-
-    def _left_out(self) -> list[str]:
-        node = self._parameters.node
-        return list(json.loads(node.leftOut or "[]")) if node is not None else []
-
-    def _on_tick(self, name: str, is_ticked: bool) -> None:
-        others = [one for one in self._left_out() if not same_name(one, name)]
-        self._parameters.store("leftOut", json.dumps(others if is_ticked else [*others, name]))
 
     def _suggest_label(self) -> None:
         """A segmentation that was drawn on the chosen volume, unless the user chose one for it."""

@@ -35,6 +35,9 @@ class MassResultTable:
         self._filling = False
         table.setColumnCount(4)
         table.setHorizontalHeaderLabels([_("Target"), _("Segment"), _("mL"), _("Quality")])
+        table.horizontalHeaderItem(QUALITY).setToolTip(
+            _("How well the result segments the example back (Dice, 0 to 1): an estimate, made without the truth")
+        )
         table.verticalHeader().setDefaultSectionSize(_ROW_HEIGHT)
         header = table.horizontalHeader()
         for column in (TARGET, SEGMENT):

@@ -9,6 +9,7 @@ from typing import Any
 import slicer
 from slicer.i18n import tr as _
 
+from MaskWhatMattersLib.bridge.adapt_cases import Pair
 from MaskWhatMattersLib.bridge.mass_result_table import MassResultTable, quality_text
 from MaskWhatMattersLib.bridge.mass_results import ExampleRow, example_rows, worst_first
 from MaskWhatMattersLib.bridge.mass_sequences import copy_frame, select_frame, sequence_rows
@@ -28,10 +29,10 @@ class MassResultsView:
     Args:
         ui: Widgets by name.
         on_example: Called with volume node and segmentation node that are to become another example.
-        examples: Gives the IDs of the volumes that are examples already.
+        examples: Gives the examples that the panel has.
     """
 
-    def __init__(self, ui: Any, on_example: Callable[[Any, Any], None], examples: Callable[[], set[str]]) -> None:
+    def __init__(self, ui: Any, on_example: Callable[[Any, Any], None], examples: Callable[[], list[Pair]]) -> None:
         self._ui, self._on_example, self._examples = ui, on_example, examples
         self._rows: list[ExampleRow] = []
         self._file_rows: list[ExampleRow] = []
@@ -105,6 +106,10 @@ class MassResultsView:
             display = other.node.GetDisplayNode() if other.volume_node is not None else None
             if display is not None:
                 display.SetVisibility(other.node is segmentation)
+        for pair in self._examples():  # marks of another scan would lie in the wrong places
+            marks = slicer.mrmlScene.GetNodeByID(pair.label)
+            if marks is not None and marks.GetDisplayNode() is not None:
+                marks.GetDisplayNode().SetVisibility(pair.image == volume.GetID())
         if segmentation.GetDisplayNode() is not None:
             segmentation.GetDisplayNode().SetVisibility(True)
         if show_overlay(slicer.mrmlScene, volume, None, 0.0):
@@ -161,7 +166,8 @@ class MassResultsView:
     # Show
 
     def _show_button(self, row: ExampleRow | None) -> None:
-        is_example = row is not None and row.volume_node is not None and row.volume_node.GetID() in self._examples()
+        volume = row.volume_node if row is not None else None
+        is_example = volume is not None and any(pair.image == volume.GetID() for pair in self._examples())
         lacking = [
             (row is None, _("Choose a row first")),
             (is_example, _("This volume is an example already")),

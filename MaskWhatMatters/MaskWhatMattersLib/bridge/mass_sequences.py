@@ -18,6 +18,7 @@ from MaskWhatMattersLib.bridge.example_segments import (
     is_edited,
     put_segment,
     segments_by_example,
+    trust,
     voxels_of_segment,
 )
 from MaskWhatMattersLib.bridge.mass_examples import same_name
@@ -115,6 +116,7 @@ def show_frame(sequence: Node, index: int, result: InContextSegmentation, existi
     _write_labels(node, frame, result, existing)
     if is_new:
         results.SetDataNodeAtValue(node, value)
+        trust(results.GetDataNodeAtValue(value, True))
     _update_proxies(sequence, results)
     ownership.mark_as_ours(results, KIND, "", sequence, Model=result.model)
     return [results]

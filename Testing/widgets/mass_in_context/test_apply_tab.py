@@ -47,6 +47,13 @@ def test_a_row_shows_its_target_and_goes_to_its_segment(host, tab, target):
     assert view.GetSliceToRAS().GetElement(2, 3) == pytest.approx(middle, abs=3)
 
 
+def test_marks_of_the_example_are_hidden_while_a_target_is_shown(tab, example):
+    tab.apply()
+    marks, made = tab.nodes()
+    assert marks is example[1]
+    assert (marks.GetDisplayNode().GetVisibility(), made.GetDisplayNode().GetVisibility()) == (0, 1)
+
+
 def test_only_ticked_segments_are_looked_for(tab):
     tab.tick(tab.ui.segmentList, "Spleen", False)
     assert tab.tip == "Look for Liver in 1 volume"
@@ -172,6 +179,23 @@ def test_task_is_learned_before_it_is_saved_for_the_first_time(host, tab, tmp_pa
     tab.wait()
     assert (tmp_path / "organs.task.safetensors").is_file()
     assert len(tab.nodes()) == 1
+
+
+def test_task_is_learned_again_after_the_example_was_edited(host, tab, example, tmp_path):
+    from MaskWhatMattersLib.bridge.nodes import local_affine
+    from MaskWhatMattersLib.bridge.segmentations import write_segment
+
+    scan, marks = example
+    tab.apply()
+    before = tab.widget.logic.task.labels[0].volume_ml
+    mask = np.zeros(host.slicer.util.arrayFromVolume(scan).shape, bool)
+    mask[:5] = True
+    write_segment(marks, marks.GetSegmentation().GetNthSegmentID(0), mask, local_affine(scan))
+    host.dialogs.answers.append(str(tmp_path / "organs"))
+    tab.ui.saveTaskButton.click()
+    tab.wait()
+    assert tab.widget.logic.task.labels[0].volume_ml == pytest.approx(mask.sum() * 8 / 1000)
+    assert tab.widget.logic.task.labels[0].volume_ml != before
 
 
 def test_damaged_task_file_is_explained(tab, tmp_path):
