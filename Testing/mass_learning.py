@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from MaskWhatMattersLib.datasets.image_cases import ImageCase, ImageCases
 from MaskWhatMattersLib.mass.examples import example_from_label_map
 from MaskWhatMattersLib.mass.pretrain import pretrain
+from MaskWhatMattersLib.mass.pretrain_cache import prepare_scans
 from MaskWhatMattersLib.mass.pretrain_config import MassPretrainConfig, ViewConfig
-from MaskWhatMattersLib.mass.pretrain_scans import prepare_scans
 from MaskWhatMattersLib.mass.segment import InContextSegmenter
 from MaskWhatMattersLib.mass.settings import SegmentSettings
 from MaskWhatMattersLib.mass.trained_model import begin_run, export_model

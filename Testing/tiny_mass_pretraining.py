@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from MaskWhatMattersLib.datasets.image_cases import ImageCase
+from MaskWhatMattersLib.mass.pretrain_cache import PreparedScans, prepare_scans
 from MaskWhatMattersLib.mass.pretrain_config import MassPretrainConfig
-from MaskWhatMattersLib.mass.pretrain_scans import PreparedScans, prepare_scans
 from MaskWhatMattersLib.mass.proposals.from_labels import from_label_volume, joined
 from MaskWhatMattersLib.mass.proposals.proposal_set import ProposalSet
 from MaskWhatMattersLib.volumes import Volume, write_volume

@@ -67,7 +67,7 @@ def run(spec: MassPretrainSpec, context: Progress, cases: ImageCases | None = No
         JobCancelledError: The user asked to stop.
     """
     from MaskWhatMattersLib.mass.pretrain import pretrain
-    from MaskWhatMattersLib.mass.pretrain_scans import prepare_scans
+    from MaskWhatMattersLib.mass.pretrain_cache import prepare_scans
     from MaskWhatMattersLib.mass.trained_model import begin_run, export_model
 
     if spec.must_go_on:

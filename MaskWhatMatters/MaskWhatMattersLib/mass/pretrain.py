@@ -16,9 +16,9 @@ from torch.optim import Optimizer
 from MaskWhatMattersLib.errors import InputError, JobCancelledError
 from MaskWhatMattersLib.mass.episodes import EpisodeDrawer, Episodes
 from MaskWhatMattersLib.mass.in_context_learner import InContextLearner
+from MaskWhatMattersLib.mass.pretrain_cache import PreparedScans
 from MaskWhatMattersLib.mass.pretrain_config import MassPretrainConfig
 from MaskWhatMattersLib.mass.pretrain_picture import episode_png
-from MaskWhatMattersLib.mass.pretrain_scans import PreparedScans
 from MaskWhatMattersLib.networks.mass_network import MassNetwork
 from MaskWhatMattersLib.progress import Progress, SilentProgress
 from MaskWhatMattersLib.training.engine import (

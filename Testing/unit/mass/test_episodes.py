@@ -8,8 +8,8 @@ import torch
 
 from MaskWhatMattersLib.datasets.image_cases import ImageCase
 from MaskWhatMattersLib.mass.episodes import EpisodeDrawer
+from MaskWhatMattersLib.mass.pretrain_cache import prepare_scans
 from MaskWhatMattersLib.mass.pretrain_config import ViewConfig
-from MaskWhatMattersLib.mass.pretrain_scans import prepare_scans
 from MaskWhatMattersLib.volumes import Volume
 from tiny_mass_pretraining import Blocks, tiny, tiny_scans
 

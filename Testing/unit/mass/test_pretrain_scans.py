@@ -1,4 +1,4 @@
-"""Scans of a MASS pretraining and their cache."""
+"""Scans with their proposals on a device."""
 
 from __future__ import annotations
 
@@ -6,22 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from MaskWhatMattersLib.datasets.image_cases import ImageCase
-from MaskWhatMattersLib.errors import InputError, JobCancelledError
-from MaskWhatMattersLib.mass.pretrain_scans import PretrainScans, default_mass_cache, prepare_scans
-from MaskWhatMattersLib.progress import SilentProgress
-from MaskWhatMattersLib.volumes import Volume
-from tiny_mass_pretraining import SHAPE, Blocks, cubes, scan, tiny, tiny_cases, tiny_scans, write_scans
-
-
-class StopsAt(SilentProgress):
-    def __init__(self, step):
-        self.left = step
-
-    def step(self, count=1, message=""):
-        self.left -= count
-        if self.left == 0:
-            raise JobCancelledError
+from MaskWhatMattersLib.errors import InputError
+from MaskWhatMattersLib.mass.pretrain_scans import PretrainScans
+from tiny_mass_pretraining import SHAPE, cubes, scan, tiny, tiny_scans
 
 
 def test_a_scan_keeps_its_grey_values_and_its_masks(tmp_path):
@@ -42,63 +29,11 @@ def test_counts_are_those_of_the_masks(tmp_path):
     assert torch.equal(found.counts(crop), masks.sum((1, 2, 3)))
 
 
-def test_scans_are_prepared_once(tmp_path):
-    proposer = Blocks()
-    folder = write_scans(tmp_path / "scans")
-    cases = [ImageCase(path.name, path, path.name) for path in sorted(folder.iterdir())]
-    first = prepare_scans(cases, tiny(), cache=tmp_path / "cache", proposer=proposer)
-    (tmp_path / "moved").mkdir()
-    moved = [ImageCase(case.name, case.image.rename(tmp_path / "moved" / case.name), case.name) for case in cases]
-    second = prepare_scans(moved, tiny(), cache=tmp_path / "cache", proposer=proposer)
-    assert proposer.asked == 2
-    assert first.folders == second.folders
-    assert "2 were prepared now" in first.notes[0]
-    other = tiny(preprocessing={"spacing_mm": 3.0})
-    prepare_scans(moved, other, cache=tmp_path / "cache", proposer=proposer)
-    assert proposer.asked == 4
-
-
-def test_a_stopped_preparation_goes_on_where_it_was(tmp_path):
-    proposer = Blocks()
-    with pytest.raises(JobCancelledError):
-        prepare_scans(tiny_cases(), tiny(), StopsAt(1), tmp_path, proposer)
-    assert not list(tmp_path.glob(".writing-*"))
-    prepare_scans(tiny_cases(), tiny(), cache=tmp_path, proposer=proposer)
-    assert proposer.asked == 2
-
-
-def test_sequences_of_one_examination_are_scans_of_their_own(tmp_path):
-    both = Volume(np.concatenate([scan(0).array, scan(1).array]), scan().affine, "both", "MR")
-    assert len(prepare_scans([ImageCase("both", both, "p")], tiny(), cache=tmp_path, proposer=Blocks())) == 2
-    frames = Volume(np.repeat(both.array, 4, axis=0), both.affine, "frames", "MR")
-    with pytest.raises(InputError, match="up to 4; found 8"):
-        prepare_scans([ImageCase("frames", frames, "p")], tiny(), cache=tmp_path, proposer=Blocks())
-
-
-def test_all_scans_that_cannot_be_used_are_named_and_the_others_are_kept(tmp_path):
-    flat = Volume(np.ones((1, 8, 8, 8)), np.eye(4), "flat")
-    (tmp_path / "bad.nii.gz").write_text("no image")
-    cases = [ImageCase("flat", flat, "a"), *tiny_cases(1), ImageCase("bad", tmp_path / "bad.nii.gz", "b")]
-    proposer = Blocks()
-    with pytest.raises(InputError, match=r"(?s)flat.*same everywhere.*bad"):
-        prepare_scans(cases, tiny(), cache=tmp_path / "cache", proposer=proposer)
-    prepare_scans(tiny_cases(1), tiny(), cache=tmp_path / "cache", proposer=proposer)
-    assert proposer.asked == 1
-    with pytest.raises(InputError, match="no scan to learn from"):
-        prepare_scans([], tiny(), cache=tmp_path / "cache", proposer=proposer)
-
-
 def test_a_damaged_cache_says_what_to_remove(tmp_path):
     scans = tiny_scans(tmp_path)
     (scans.folders[0] / "levels.npy").write_bytes(b"damaged")
     with pytest.raises(InputError, match="Remove that folder"):
         scans.on("cpu", tiny())
-
-
-def test_a_cache_that_cannot_be_written_to_says_so(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="--cache"):
-        tiny_scans(tmp_path / "file" / "cache")
 
 
 def test_small_sets_are_drawn_more_often_than_by_their_number(tmp_path):
@@ -112,7 +47,3 @@ def test_each_size_of_mask_is_as_likely_as_any_other(tmp_path):
     voxels = found.counts(found.levels)
     share = {size: float(found.weights[voxels.log2().floor() == size].sum()) for size in (7.0, 9.0)}
     assert share[7.0] == pytest.approx(share[9.0], rel=1e-4)
-
-
-def test_the_cache_of_the_user_lies_beside_that_of_relevance():
-    assert default_mass_cache().name == "mass"
