@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy import ndimage
+from torch import Tensor
 
 from MaskWhatMattersLib.evaluation.components import largest_component
 from MaskWhatMattersLib.mass.encode import Box, box_of
@@ -51,12 +53,30 @@ def label_map_of(
     return source.with_array(label_map[None])
 
 
+def masks_found(probabilities: Tensor, labels: Sequence[TaskLabel], settings: SegmentSettings) -> NDArray[np.uint8]:
+    """What the label map shows, still on the prepared voxels: 0 and 1, [K, D, H, W].
+
+    Args:
+        probabilities: On the prepared grid, [K, D, H, W].
+        labels: The K labels.
+        settings: Threshold and largest pieces.
+    """
+    best, place = probabilities.max(dim=0)
+    values = torch.tensor([label.value for label in labels], dtype=torch.int32, device=place.device)
+    label_map = torch.where(best >= settings.threshold, values[place], 0).cpu().numpy()
+    _keep_largest(label_map, labels, settings.keep_largest)
+    masks = np.zeros(probabilities.shape, np.uint8)
+    for mask, label in zip(masks, labels, strict=True):
+        mask[...] = label_map == label.value
+    return masks
+
+
 def probabilities_of(probabilities: Volume, source: Volume) -> Volume:
     """Probabilities [K, D, H, W] on the scan's own voxels, float32."""
-    each = [
-        to_source(probabilities.with_array(values[None].astype(np.float32)), source) for values in probabilities.array
-    ]
-    return source.with_array(np.stack(each))
+    result = np.empty((probabilities.channels, *source.spatial_shape), np.float32)
+    for place, values in enumerate(probabilities.array):
+        result[place] = to_source(probabilities.with_array(values[None].astype(np.float32)), source)
+    return source.with_array(result)
 
 
 def _on_part(values: Volume, source: Volume, box: Box) -> tuple[Box, NDArray[np.float32]]:

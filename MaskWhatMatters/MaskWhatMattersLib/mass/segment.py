@@ -18,7 +18,7 @@ from MaskWhatMattersLib.mass.encode import MarkEncoder
 from MaskWhatMattersLib.mass.encode_examples import encode_examples
 from MaskWhatMattersLib.mass.example import Example
 from MaskWhatMattersLib.mass.examples import shared_labels
-from MaskWhatMattersLib.mass.label_map import label_map_of, probabilities_of
+from MaskWhatMattersLib.mass.label_map import label_map_of, masks_found, probabilities_of
 from MaskWhatMattersLib.mass.look import Look
 from MaskWhatMattersLib.mass.model_files import DEFAULT_MODEL, read_mass
 from MaskWhatMattersLib.mass.notes import known_modality, label_notes, scan_notes, task_notes
@@ -157,7 +157,6 @@ class InContextSegmenter:
         seen = look(image, [torch.from_numpy(scale).to(self.device) for scale in task.tokens])
         if settings.mirrored:
             seen = seen.averaged_with(look(image.flip(-1), _mirrored_tokens(task, passes)))
-        found = (seen.probabilities >= settings.threshold).cpu().numpy().astype(np.uint8)
         quality = Quality(np.full(len(task.labels), np.nan), "none")
         if settings.quality:
             progress.stage("Estimating the quality")
@@ -165,7 +164,7 @@ class InContextSegmenter:
                 encoder,
                 passes,
                 prepared.volume.array[0],
-                found,
+                masks_found(seen.probabilities, task.labels, settings),
                 task.crops,
                 settings.threshold,
                 progress,

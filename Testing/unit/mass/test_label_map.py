@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from scipy.spatial.transform import Rotation
 
 from MaskWhatMattersLib.errors import JobCancelledError
 from MaskWhatMattersLib.mass.example import TaskLabel
-from MaskWhatMattersLib.mass.label_map import label_map_of, probabilities_of
+from MaskWhatMattersLib.mass.label_map import label_map_of, masks_found, probabilities_of
 from MaskWhatMattersLib.mass.settings import SegmentSettings
 from MaskWhatMattersLib.progress import SilentProgress
 from MaskWhatMattersLib.volumes import Volume, orient, resample_to_spacing
@@ -37,6 +38,15 @@ def test_the_more_probable_label_wins_and_an_improbable_one_never() -> None:
     found = mapped(probabilities, probabilities, ONE, TWO, keep_largest=False)
     np.testing.assert_array_equal(found[0, 0], [7, 3, 0, 0])
     assert found.dtype == np.uint8
+
+
+def test_masks_that_were_found_are_those_of_the_label_map() -> None:
+    values = np.random.default_rng(0).random((2, 6, 7, 8)).astype(np.float32)
+    settings = SegmentSettings(threshold=0.6)
+    masks = masks_found(torch.from_numpy(values), (ONE, TWO), settings)
+    label_map = mapped(grid(*values), grid(values[0]), ONE, TWO, threshold=0.6)
+    np.testing.assert_array_equal(masks, np.stack([label_map == 3, label_map == 7]))
+    assert masks.any((1, 2, 3)).all()
 
 
 def test_large_values_need_two_bytes() -> None:

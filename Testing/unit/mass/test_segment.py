@@ -164,6 +164,14 @@ def test_a_scan_without_the_structure_says_so(random: InContextSegmenter) -> Non
     assert "not found" in result.labels[0].notes[0]
 
 
+def test_a_label_that_another_one_covers_everywhere_has_no_quality(bright: InContextSegmenter) -> None:
+    scan, truth = corn_phantoms.atrium_scan(0)
+    task = bright.encode([example_from_label_map(scan, truth.with_array(np.concatenate([truth.array] * 2)))])
+    first, second = bright.segment(corn_phantoms.atrium_scan(1)[0], task).labels  # both are equally probable
+    assert first.quality > 0.85
+    assert (second.volume_ml, second.quality) == (0, 0)
+
+
 def test_another_modality_is_noted(bright: InContextSegmenter, task: Task) -> None:
     scan, _ = corn_phantoms.atrium_scan(1)
     result = bright.segment(replace(scan, modality="CT"), task, PLAIN)
