@@ -16,8 +16,9 @@ _EXAMPLE = """examples:
   whatmatters mass segment --task abdomen.task.safetensors scans/ --output results
 
 A reference is a scan and what is marked on it: a label map, or a segmentation of Slicer (.seg.nrrd), whose names are
-used. Two folders instead are paired by name. Several references are better than one; a scan that is a reference itself
-is not segmented. A task file keeps what was learned of them, without any image, to be applied later or elsewhere.
+used. Two folders instead are paired by name. Several references are better than one. References themselves and .seg.nrrd
+files among the inputs are not segmented. A task file keeps what was learned, without any image, to be applied later or
+elsewhere.
 
 Every input gives NAME.nii.gz with the values of the references on the input's own grid; folders keep their structure.
 report.csv gets one row per input and label, and one without label for an input that failed:
@@ -67,7 +68,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--labels", metavar="LIST", help="values or names to segment, with commas between (default: all)"
     )
-    parser.add_argument("--model", metavar="FILE|NAME", help="model (default: mass-tiny, which is bundled)")
+    parser.add_argument("--model", metavar="FILE|NAME", help="model (default: mass-tiny)")
     parser.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda, cuda:1")
     parser.add_argument("--modality", choices=("CT", "MR", "other"), help="where the files do not say it")
     parser.add_argument("--replace-nan", type=float, metavar="VALUE", help="value for voxels that are no number")

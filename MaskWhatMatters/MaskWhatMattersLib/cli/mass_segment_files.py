@@ -26,6 +26,7 @@ from MaskWhatMattersLib.cli.training_command import training_display
 from MaskWhatMattersLib.config_files import checked_settings
 from MaskWhatMattersLib.errors import InputError
 from MaskWhatMattersLib.jobs.mass_segment_job import MassEncodeSpec, MassSegmentSpec
+from MaskWhatMattersLib.mass.seg_nrrd import without_seg
 from MaskWhatMattersLib.mass.settings import SegmentSettings
 from MaskWhatMattersLib.mass.task_files import save_task
 from MaskWhatMattersLib.models import find_model
@@ -113,13 +114,17 @@ def _settings(given: dict[str, Any]) -> SegmentSettings:
 
 
 def _scans_apart_from(references: Sequence[tuple[Path, Path]], inputs: Sequence[Path]) -> list[Scan]:
-    """What to segment: all inputs but the references' own scans and label maps."""
+    """What to segment: all inputs but the references' own files, and segmentations that lie beside their scans."""
     if not inputs:
         return []
     own = {path.resolve() for pair in references for path in pair}
-    scans = [scan for scan in find_scans(inputs, "mass segment") if scan.path.resolve() not in own]
+    scans = [
+        scan
+        for scan in find_scans(inputs, "mass segment")
+        if scan.path.resolve() not in own and without_seg(scan.name) == scan.name
+    ]
     if not scans:
-        raise InputError("Every INPUT is a reference itself, so nothing is left to segment. Give other scans.")
+        raise InputError("Every INPUT is a reference itself or a segmentation; nothing is left. Give other scans.")
     return scans
 
 

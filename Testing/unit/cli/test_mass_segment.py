@@ -176,6 +176,15 @@ def test_folders_of_references_are_paired_by_name_and_not_segmented_themselves(s
     assert (alone.code, "is a reference itself" in alone.err) == (2, True)
 
 
+def test_segmentations_beside_the_scans_are_no_scans(segment, data, reference, output, tmp_path):
+    image, labels = subject(0)
+    (tmp_path / "scene").mkdir()
+    write_volume(image, tmp_path / "scene" / "a.nrrd")
+    write_seg_nrrd(tmp_path / "scene" / "a.seg.nrrd", labels.array, labels.affine, [{"Name": "liver"}])
+    assert segment(*reference, tmp_path / "scene", "--output", output).code == 0
+    assert files_in(output) == {"a.nii.gz", "report.csv"}
+
+
 def test_a_broken_scan_is_reported_and_the_rest_goes_on(segment, data, reference, output, tmp_path):
     (tmp_path / "damaged.nii.gz").write_bytes(b"no image")
     scan = data / "scans" / "s0.nii.gz"
