@@ -48,7 +48,7 @@ def test_what_merges_was_the_cheapest_neighbour_of_both():
 
 
 def test_a_sharp_border_is_merged_last():
-    means = np.array([[0.0], [0.1], [0.2]])
+    means = np.array([[0.0], [0.15], [0.2]])
     regions = np.array([[[1, 1, 2, 2, 3, 3]]], np.int32)
     edges = np.array([[[0, 0.1, 0.1, 0.9, 0.9, 0]]], np.float32)
     tree = merge_regions(np.ones(3), means, find_borders(regions, edges))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from MaskWhatMattersLib.errors import GeometryError, InputError, JobCancelledError
+from MaskWhatMattersLib.mass.proposals.body import body_mask
 from MaskWhatMattersLib.mass.proposals.config import SupervoxelConfig
 from MaskWhatMattersLib.mass.proposals.proposal_set import KINDS, ProposalSet
 from MaskWhatMattersLib.mass.proposals.propose import SupervoxelProposer
@@ -46,6 +47,12 @@ def test_a_parent_holds_its_child(proposals):
     assert children.size
     for child, parent in zip(proposals.masks(children), proposals.masks(proposals.parent[children]), strict=True):
         assert (child <= parent).all()
+
+
+def test_no_proposal_leaves_the_body(proposals):
+    assert proposals.first.min() == 1  # 0 is what lies outside
+    outside = ~body_mask(trunk(), is_ct=False)
+    assert not any((mask & outside).any() for mask in proposals.masks(np.arange(len(proposals))[::5]))
 
 
 def test_the_same_scan_and_settings_give_the_same_proposals(proposals):
