@@ -144,7 +144,9 @@ class MassApplyPanel:
 
     def apply(self) -> None:
         """Start the job that the panel describes."""
-        if self._parameters.node is not None and not self._blocker():
+        if self._blocker():
+            self.refresh()  # something changed unseen, for example a transform: say what
+        else:
             self._start(self.targets.chosen, self._on_end)
 
     def cancel(self) -> None:
@@ -343,7 +345,7 @@ class MassApplyPanel:
         parameters = self._parameters.node
         times = [times_of_marks(node) for node in self.example.label_nodes]
         model = parameters.modelFile.strip() or parameters.model
-        return (tuple(self.example.examples), tuple(times), tuple(self.example.wanted), model)
+        return (self.example.source, tuple(self.example.examples), tuple(times), tuple(self.example.wanted), model)
 
     def _example_volumes(self) -> set[str]:
         """IDs of the volumes that are no targets."""

@@ -6,7 +6,8 @@ What happens to segments that are there already is the user's choice:
 - overwrite: segments of the same names in the volume's segmentation are replaced, the others stay;
 - lock: the found segments join the volume's segmentation, and every voxel that is marked there stays as it is.
 
-What an earlier run found and nobody changed is none of the user's: it is replaced in all three cases.
+What an earlier run found and nobody changed is none of the user's: it is replaced in all three cases. Nothing is ever
+written into a segmentation of surfaces; what was found gets one of its own then.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import slicer
 
 from MaskWhatMattersLib.bridge import ownership
 from MaskWhatMattersLib.bridge.example_segments import (
@@ -162,6 +164,12 @@ def present_segmentation(volume_node: Node, names: Sequence[str] = ()) -> Node |
     return max(reversed(drawn), key=fitting, default=None)
 
 
+def holds_surfaces(node: Node) -> bool:
+    """Whether a segmentation is made of surfaces, as those of STL files: voxels cannot be written into it."""
+    name = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
+    return bool(node.GetSegmentation().GetSourceRepresentationName() != name)
+
+
 def example_rows(scene: Any) -> list[ExampleRow]:
     """Every segment in the scene that came of an example and whose scan is there; frames of sequences are left out."""
     count = scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
@@ -197,7 +205,7 @@ def _destination(volume_node: Node, result: InContextSegmentation, existing: Exi
     """Where the segments go."""
     names = [label.label.name for label in result.labels]
     node = present_segmentation(volume_node, names) if existing != "keep" else None
-    if node is None:
+    if node is None or holds_surfaces(node):
         node = ownership.find_ours(volume_node, KIND, "")
         if node is not None and existing == "keep" and not _is_untouched(node, volume_node):
             for segment_id, _facts_of_it in list(segments_by_example(node)):

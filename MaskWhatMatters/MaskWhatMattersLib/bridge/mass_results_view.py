@@ -47,8 +47,8 @@ class MassResultsView:
         self._fill()
 
     def start(self) -> None:
-        """Follow the scene from now on."""
-        self.stop()
+        """Follow the scene from now on; what was shown in it before stays."""
+        self.pause()
         self._follower.start()
         self.refresh()
 

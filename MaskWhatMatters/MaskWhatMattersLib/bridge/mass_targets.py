@@ -12,7 +12,13 @@ import numpy as np
 import slicer
 
 from MaskWhatMattersLib.bridge.job_queue import NodeInQueue
-from MaskWhatMattersLib.bridge.mass_results import ExampleRow, Existing, show_result
+from MaskWhatMattersLib.bridge.mass_results import (
+    ExampleRow,
+    Existing,
+    holds_surfaces,
+    present_segmentation,
+    show_result,
+)
 from MaskWhatMattersLib.bridge.mass_sequences import frame_name, read_frame, require_volumes, show_frame
 from MaskWhatMattersLib.bridge.nodes import Node, node_from_volume, require_voxels, volume_from_node
 from MaskWhatMattersLib.errors import InputError
@@ -99,8 +105,11 @@ def _volume(node: Node, existing: Existing, replace_nan: bool) -> Target:
 
     def show(result: InContextSegmentation) -> Shown:
         segmentation, kept = show_result(scan.find(), result, existing)
-        notes = (f"{scan.name}: {', '.join(kept)} is locked and stays as it was.",) if kept else ()
-        return Shown([segmentation], notes=notes)
+        notes = [f"{scan.name}: {', '.join(kept)} is locked and stays as it was."] if kept else []
+        drawn = present_segmentation(scan.find(), [label.label.name for label in result.labels])
+        if existing != "keep" and drawn is not None and holds_surfaces(drawn):
+            notes.append(f'{scan.name}: "{drawn.GetName()}" holds surfaces, so what was found is beside it.')
+        return Shown([segmentation], notes=tuple(notes))
 
     return Target(scan.name, lambda: volume_from_node(scan.find(), replace_nan=replace_nan), show)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+
 import numpy as np
 import pytest
 
@@ -196,6 +198,47 @@ def test_task_is_learned_again_after_the_example_was_edited(host, tab, example, 
     tab.wait()
     assert tab.widget.logic.task.labels[0].volume_ml == pytest.approx(mask.sum() * 8 / 1000)
     assert tab.widget.logic.task.labels[0].volume_ml != before
+
+
+def test_task_of_the_scene_is_saved_and_not_the_file_that_was_applied_last(host, tab, tmp_path):
+    tab.apply()
+    host.dialogs.answers.append(str(tmp_path / "organs"))
+    tab.ui.saveTaskButton.click()
+    path = tmp_path / "organs.task.safetensors"
+    tab.choose(tab.ui.exampleSourceCombo, "task")
+    tab.ui.taskFileEdit.text = str(path)
+    tab.apply()
+    of_file = tab.widget.logic.task
+    tab.choose(tab.ui.exampleSourceCombo, "scene")
+    host.dialogs.answers.append(str(tmp_path / "mine"))
+    tab.ui.saveTaskButton.click()
+    tab.wait()
+    assert tab.widget.logic.task is not of_file
+
+
+def test_results_stay_while_the_user_is_in_another_module(host, tab, target, tmp_path):
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    host.slicer.util.saveNode(target, str(folder / "a.nii.gz"))
+    tab.choose(tab.ui.targetKindCombo, "folder")
+    tab.ui.folderEdit.text, tab.ui.outputEdit.text = str(folder), str(tmp_path / "results")
+    tab.apply()
+    before = tab.table()
+    tab.widget.exit()
+    tab.widget.enter()
+    assert tab.table() == before
+    assert tab.ui.addResultButton.enabled
+
+
+def test_nothing_is_written_into_surfaces(host, tab, target, add_marks):
+    mine = add_marks(target, ("Liver",), "mine")
+    mine.CreateClosedSurfaceRepresentation()
+    converter = host.slicer.vtkSegmentationConverter
+    mine.GetSegmentation().SetSourceRepresentationName(converter.GetSegmentationClosedSurfaceRepresentationName())
+    tab.choose(tab.ui.existingCombo, "overwrite")
+    tab.apply()
+    assert tab.nodes()[-1].GetName() == "target by example"
+    assert '"mine" holds surfaces, so what was found is beside it.' in html.unescape(tab.ui.notesLabel.text)
 
 
 def test_damaged_task_file_is_explained(tab, tmp_path):
