@@ -104,9 +104,8 @@ class _Regions:
 
     def _flat(self, regions: NDArray[np.int32], kind: str) -> ProposalSet:
         """Regions as they are, not more than wanted."""
-        whole = enlarged(regions, self.full.body.shape)
         ids = self._some(int(regions.max()))
-        return from_ranges(whole, ids, ids, self._spacing(), np.full(len(ids), KINDS.index(kind)))
+        return from_ranges(self._whole(regions), ids, ids, self._spacing(), np.full(len(ids), KINDS.index(kind)))
 
     def _tree(self, regions: NDArray[np.int32], kind: str) -> ProposalSet:
         """Regions, not more than wanted, and what becomes of them by merging."""
@@ -125,13 +124,17 @@ class _Regions:
         kinds = np.where(chosen < count, KINDS.index(kind), KINDS.index("merged"))
         ranked = np.concatenate([[0], tree.rank + 1]).astype(np.int32)[regions]
         return from_ranges(
-            enlarged(ranked, self.full.body.shape),
+            self._whole(ranked),
             tree.first[chosen] + 1,
             tree.last[chosen] + 1,
             self._spacing(),
             kinds,
             nearest_above(tree.parent, chosen)[chosen],
         )
+
+    def _whole(self, labels: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Labels at full resolution, in the body only."""
+        return enlarged(labels, self.full.body.shape) * self.full.body
 
     def _some(self, count: int) -> NDArray[np.int64]:
         """Labels from 1 to `count`, or as many of them as are wanted."""
