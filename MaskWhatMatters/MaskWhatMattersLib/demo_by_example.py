@@ -17,7 +17,7 @@ def by_example(data: Path, model: str | None = None) -> str:
 
     Args:
         data: Folder of labelled scans.
-        model: Name or file; the bundled one when None.
+        model: Name or file; the default one when None.
 
     Returns:
         "" where the scans are not at hand.

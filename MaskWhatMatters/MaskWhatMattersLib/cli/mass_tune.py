@@ -171,7 +171,7 @@ def _number(value: float) -> float | None:
 
 
 def _summary(tuned: TunedTask) -> str:
-    from MaskWhatMattersLib.mass.model_files import DEFAULT_MODEL
+    from MaskWhatMattersLib.mass.model_choice import DEFAULT_MODEL
 
     lines = [f"{tuned.path}: {tuned.steps} steps. Not for clinical use."]
     if tuned.held_out:

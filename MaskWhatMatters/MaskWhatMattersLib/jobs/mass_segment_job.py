@@ -54,9 +54,7 @@ def encode(spec: MassEncodeSpec, context: Progress, *examples: Example) -> Task:
     Raises:
         InputError: The examples, the model or the device cannot be used.
     """
-    from MaskWhatMattersLib.mass.model_files import DEFAULT_MODEL
-
-    segmenter = _segmenter(spec.model or DEFAULT_MODEL, spec.device, context)
+    segmenter = _segmenter(spec.model, spec.device, context)
     return segmenter.encode(examples, spacing_mm=spec.spacing_mm, progress=context)
 
 
@@ -84,11 +82,11 @@ def _model_of(task: Task) -> str:
     return task.model.rpartition(" ")[0] or task.model
 
 
-def _segmenter(model: str, device: str, context: Progress) -> InContextSegmenter:
+def _segmenter(model: str | None, device: str, context: Progress) -> InContextSegmenter:
+    from MaskWhatMattersLib.mass.model_choice import find_mass_model
     from MaskWhatMattersLib.mass.segment import InContextSegmenter
-    from MaskWhatMattersLib.models import find_model
 
-    path = find_model(model)
+    path = find_mass_model(model)
     # With its time: a model that is trained again under the same name is another one.
     key = (str(path.resolve()), path.stat().st_mtime_ns, device)
     if key not in _warm:

@@ -5,27 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from MaskWhatMattersLib.mass.model_choice import find_mass_model
 from MaskWhatMattersLib.mass.preprocessing import MassPreprocessing
 from MaskWhatMattersLib.models import Metric, ModelCard, TrainingData, save_model
 from MaskWhatMattersLib.models.networks import read_network
 from MaskWhatMattersLib.networks.mass_config import ARCHITECTURE, MassNetworkConfig
 from MaskWhatMattersLib.networks.mass_network import MassNetwork
 
-DEFAULT_MODEL = "mass-tiny"
-"""What is used when nobody names a model."""
-
 
 def read_mass(model: str | Path | None = None) -> tuple[MassNetwork, MassPreprocessing, ModelCard]:
     """The network of a model file on the CPU, ready to be applied, how scans are prepared for it, and its card.
 
     Args:
-        model: A name that `find_model` knows, a .safetensors file, or None for `DEFAULT_MODEL`.
+        model: A name that `find_model` knows, a .safetensors file, or None for the default one.
 
     Raises:
         ModelFileError: Not found, damaged, made for another network, or a card or weights that do not fit; lists what.
     """
     network, preprocessing, card = read_network(
-        DEFAULT_MODEL if model is None else model, ARCHITECTURE, MassNetworkConfig, MassPreprocessing, MassNetwork
+        find_mass_model(model), ARCHITECTURE, MassNetworkConfig, MassPreprocessing, MassNetwork
     )
     return network.eval(), preprocessing, card
 

@@ -20,7 +20,8 @@ from MaskWhatMattersLib.mass.example import Example
 from MaskWhatMattersLib.mass.examples import shared_labels
 from MaskWhatMattersLib.mass.label_map import label_map_of, masks_found, probabilities_of
 from MaskWhatMattersLib.mass.look import Look
-from MaskWhatMattersLib.mass.model_files import DEFAULT_MODEL, read_mass
+from MaskWhatMattersLib.mass.model_choice import find_mass_model
+from MaskWhatMattersLib.mass.model_files import read_mass
 from MaskWhatMattersLib.mass.notes import known_modality, label_notes, scan_notes, task_notes
 from MaskWhatMattersLib.mass.passes import MassPasses
 from MaskWhatMattersLib.mass.prepare import fitting_spacing, prepare
@@ -30,7 +31,7 @@ from MaskWhatMattersLib.mass.result import InContextSegmentation, LabelResult
 from MaskWhatMattersLib.mass.settings import SegmentSettings
 from MaskWhatMattersLib.mass.task import Task
 from MaskWhatMattersLib.mass.task_files import require_model
-from MaskWhatMattersLib.models import ModelCard, find_model
+from MaskWhatMattersLib.models import ModelCard
 from MaskWhatMattersLib.networks.devices import torch_device
 from MaskWhatMattersLib.networks.mass_network import MassNetwork, place
 from MaskWhatMattersLib.progress import Progress, SilentProgress
@@ -69,7 +70,7 @@ class InContextSegmenter:
 
     @classmethod
     def load(cls, model: str | Path | None = None, device: str = "auto", precision: Precision = "auto") -> Self:
-        """A model by name or file; the bundled one when None.
+        """A model by name or file; the default one when None.
 
         Args:
             model: Name or .safetensors file.
@@ -80,7 +81,7 @@ class InContextSegmenter:
             ModelFileError: Not found, damaged, or made for another network; lists what does not fit.
             InputError: No such device.
         """
-        path = find_model(model or DEFAULT_MODEL)
+        path = find_mass_model(model)
         network, preprocessing, card = read_mass(path)
         return cls(network, preprocessing, card, torch_device(device), model_file=path, precision=precision)
 

@@ -24,7 +24,7 @@ def segment_by_example(
     Args:
         volume: Scalar scan, any orientation and spacing.
         examples: Scans and what is marked on them; `example_from_label_map` makes one.
-        model: Name or .safetensors file; the bundled one when None.
+        model: Name or .safetensors file; the default one when None.
         device: "auto", "cpu", "cuda", "cuda:1".
         settings: How the task is applied.
 

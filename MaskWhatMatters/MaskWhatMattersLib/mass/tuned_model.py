@@ -13,7 +13,8 @@ from torch import Tensor
 
 from MaskWhatMattersLib.errors import InputError
 from MaskWhatMattersLib.mass.example import TaskLabel
-from MaskWhatMattersLib.mass.model_files import DEFAULT_MODEL, read_mass
+from MaskWhatMattersLib.mass.model_choice import find_mass_model
+from MaskWhatMattersLib.mass.model_files import read_mass
 from MaskWhatMattersLib.mass.notes import TUNE_FIRST
 from MaskWhatMattersLib.mass.task import Task
 from MaskWhatMattersLib.mass.task_files import SUFFIX, save_task
@@ -21,7 +22,7 @@ from MaskWhatMattersLib.mass.tune_cases import TuneCases
 from MaskWhatMattersLib.mass.tune_config import MassTuneConfig
 from MaskWhatMattersLib.mass.tune_result import TunedLabel, TunedTask
 from MaskWhatMattersLib.mass.tuned_network import NETWORK, TOKENS
-from MaskWhatMattersLib.models import Label, Metric, ModelCard, TrainingData, find_model, read_card, save_model
+from MaskWhatMattersLib.models import Label, Metric, ModelCard, TrainingData, read_card, save_model
 from MaskWhatMattersLib.models.card import card_path
 from MaskWhatMattersLib.training import runs
 from MaskWhatMattersLib.training.checkpoints import read_checkpoint
@@ -48,7 +49,7 @@ def begin_run(folder: Path, config: MassTuneConfig, cases: TuneCases, model: str
         )
         for place, example in enumerate(cases.examples)
     ]
-    start = read_card(find_model(model or DEFAULT_MODEL))
+    start = read_card(find_mass_model(model))
     note = RunNote(
         cases=runs.fingerprint(parts), validation_cases=len(cases.held_out), card=_card(folder, config, cases, start)
     )

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from MaskWhatMattersLib.errors import ModelFileError
-from MaskWhatMattersLib.mass.model_files import DEFAULT_MODEL, read_mass, save_mass
+from MaskWhatMattersLib.mass.model_choice import DEFAULT_MODEL
+from MaskWhatMattersLib.mass.model_files import read_mass, save_mass
 from MaskWhatMattersLib.mass.preprocessing import MassPreprocessing
 from MaskWhatMattersLib.models import TrainingData
 from MaskWhatMattersLib.networks.mass_config import PRESETS
