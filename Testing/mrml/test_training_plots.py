@@ -89,6 +89,16 @@ def test_curve_that_the_next_training_has_not_goes(scene, plots):
     assert "Validation accuracy" in names(scene)
 
 
+def test_third_curve_has_the_score_of_something_to_compare_with(scene):
+    slicer.vtkSlicerPlotsLogic().SetMRMLScene(scene)
+    slicer.vtkSlicerTablesLogic().SetMRMLScene(scene)
+    plots = TrainingPlots(scene, "Tuning", "Dice", "Dice of a plain network")
+    plots.add(5, score=0.4, baseline=0.1)
+    plots.add(10, loss=0.9, baseline=0.3)
+    np.testing.assert_allclose(curve(plots, 2), [[5, 0.1], [10, 0.3]])
+    assert plots.score_name == "Dice"
+
+
 def test_removing_takes_only_our_nodes(scene, plots):
     scene.AddNewNodeByClass("vtkMRMLTableNode", "measurements of the user")
     plots.add(1, loss=1.0)

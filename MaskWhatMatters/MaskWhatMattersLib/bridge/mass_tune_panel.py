@@ -13,7 +13,8 @@ from slicer.i18n import tr as _
 from MaskWhatMattersLib.bridge.acknowledgement import is_acknowledged
 from MaskWhatMattersLib.bridge.compute_choice import fill_device_combo
 from MaskWhatMattersLib.bridge.mass_models import MassModel, mass_models
-from MaskWhatMattersLib.bridge.mass_tune_cases import TuneCases, incomplete_cases
+from MaskWhatMattersLib.bridge.mass_tune_cases import incomplete_cases
+from MaskWhatMattersLib.bridge.mass_tune_choice import TuneChoice
 from MaskWhatMattersLib.bridge.mass_tune_results import TunedTable, bullets, result_title
 from MaskWhatMattersLib.bridge.mass_tune_start import PACKAGES, copy_task, task_folder
 from MaskWhatMattersLib.bridge.panel_parameters import PanelParameters
@@ -50,7 +51,7 @@ class MassTunePanel:
             {},
             self.refresh,
         )
-        self.cases = TuneCases(ui, self._parameters, self._show_problem)
+        self.cases = TuneChoice(ui, self._parameters, self._show_problem)
         self.job = JobBar(ui, self.tune, self.cancel, _("Tune"))
         self.curves = TrainingCurves(ui)
         self._table = TunedTable(ui.tunedTable)

@@ -47,6 +47,13 @@ def test_cases_show_who_measures_and_what_is_learned(tune):
     assert "With five cases or more, a plain network" in tune.ui.summaryLabel.text
 
 
+def test_choosing_a_volume_chooses_what_was_drawn_on_it(tune):
+    volume, node = tune.add_nodes(1)
+    tune.add_nodes(2)
+    tune.ui.pairVolumeSelector.setCurrentNode(volume)
+    assert tune.ui.pairLabelSelector.currentNode() is node
+
+
 def test_more_than_ten_cases_are_refused(tune):
     tune.add_cases(11)
     assert "at most 10" in tune.ui.applyButton.toolTip
