@@ -16,9 +16,9 @@ _EXAMPLE = """examples:
   whatmatters mass segment --task abdomen.task.safetensors scans/ --output results
 
 A reference is a scan and what is marked on it: a label map, or a segmentation of Slicer (.seg.nrrd), whose names are
-used. Two folders instead are paired by name. Several references are better than one. References themselves and .seg.nrrd
-files among the inputs are not segmented. A task file keeps what was learned, without any image, to be applied later or
-elsewhere.
+used. Two folders instead are paired by name. Several references are better than one. References themselves and
+.seg.nrrd files among the inputs are not segmented. A task file keeps what was learned, without any image, to be applied
+later or elsewhere.
 
 Every input gives NAME.nii.gz with the values of the references on the input's own grid; folders keep their structure.
 report.csv gets one row per input and label, and one without label for an input that failed:
