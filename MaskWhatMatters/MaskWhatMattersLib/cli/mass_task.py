@@ -59,7 +59,7 @@ def names_of(typed: Sequence[str]) -> dict[int, str]:
     names: dict[int, str] = {}
     for text in typed:
         value, _, name = text.partition("=")
-        if not (value.strip().isdigit() and int(value) and name.strip()):
+        if not (value.strip().isdecimal() and int(value) and name.strip()):
             raise InputError(f"--label {text!r} cannot be used. Give a value of the label map and its name: 1=liver.")
         names[int(value)] = name.strip()
     return names

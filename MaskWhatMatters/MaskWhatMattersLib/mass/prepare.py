@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,6 +28,7 @@ from MaskWhatMattersLib.volumes import (
 
 __all__ = ["Prepared", "fitting_spacing", "masks_on", "prepare", "to_source"]
 
+_MOST_VOXELS = 1_000_000_000  # 4 GB, once
 _MARGIN_MM = 20.0
 """Kept around the body, as in the preparation of unlabelled scans of MASS."""
 
@@ -61,12 +63,14 @@ def prepare(volume: Volume, preprocessing: MassPreprocessing, spacing_mm: float 
         spacing_mm: Another spacing, for a coarse look or a task with a spacing of its own.
 
     Raises:
-        InputError: Several channels, voxels that are not finite, or the same value everywhere.
+        InputError: Several channels, voxels that are not finite, the same value everywhere, or too many voxels.
         GeometryError: A single slice.
     """
     require_finite(require_3d(require_scalar(volume)))
     is_ct = looks_like_ct(volume)
-    whole = resample_smoothed(orient(volume, "RAS"), spacing_mm or preprocessing.spacing_mm)
+    spacing_mm = spacing_mm or preprocessing.spacing_mm
+    _require_fitting(volume, spacing_mm)
+    whole = resample_smoothed(orient(volume, "RAS"), spacing_mm)
     cut = _cut_to(body_mask(whole, is_ct), whole)
     low, high = preprocessing.ct_clip if is_ct else percentile_range(cut.array, *preprocessing.percentiles)
     clipped = np.clip(cut.array, low, high)
@@ -123,6 +127,17 @@ def masks_on(prepared: Prepared, masks: Volume) -> NDArray[np.uint8]:
         if limit > 0:
             result[index] = moved >= limit
     return result
+
+
+def _require_fitting(volume: Volume, spacing_mm: float) -> None:
+    """Refuse what would not fit into memory, for example a whole body at the spacing of an inner ear."""
+    voxels = volume.voxel_volume_ml * 1000 / spacing_mm**3 * math.prod(volume.spatial_shape)
+    if voxels > _MOST_VOXELS:
+        raise InputError(
+            f'The scan "{volume.name}" would have {voxels / 1e6:,.0f} million voxels of {spacing_mm:g} mm; at most '
+            f"{_MOST_VOXELS / 1e6:,.0f} million are looked at. Choose a larger spacing, or cut the scan to the "
+            "part that matters."
+        )
 
 
 def _cut_to(body: NDArray[np.bool_], volume: Volume) -> Volume:

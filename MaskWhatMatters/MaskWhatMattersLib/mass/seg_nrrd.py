@@ -93,7 +93,7 @@ def _segment(number: int, facts: Mapping[str, str]) -> FileSegment:
 
 
 def _whole(text: str, default: int) -> int:
-    return int(text) if text.strip().isdigit() else default
+    return int(text) if text.strip().isdecimal() else default
 
 
 def _color(text: str) -> tuple[float, float, float] | None:

@@ -190,6 +190,13 @@ class InContextSegmenter:
 
     def _check(self, task: Task, settings: SegmentSettings) -> None:
         require_model(task, self.name, self.card.sha256)
+        sizes = [each.shape[1:] for each in self._ready("auto")[0].no_tokens(1)]
+        found = [scale.shape[2:] for scale in task.tokens]
+        if found != sizes:
+            raise InputError(
+                f"The task does not fit its model: its tokens are {found}, and the model takes "
+                f"{[tuple(each) for each in sizes]}. Make the task again from its examples."
+            )
         if settings.mirrored and (not task.crops or task.tuned):
             raise InputError(
                 "Mirror images need the examples themselves, mirrored, too; this task "

@@ -30,7 +30,7 @@ class _Header(BaseModel):
 
     task_version: Literal[1] = 1
     labels: tuple[TaskLabel, ...] = Field(min_length=1, max_length=MOST_LABELS)
-    spacing_mm: float = Field(gt=0)
+    spacing_mm: float = Field(gt=0, allow_inf_nan=False)
     modality: str | None = None
     model: str = Field(min_length=1)
     model_sha256: Sha256
@@ -74,6 +74,8 @@ def save_task(task: Task, path: str | Path) -> Path:
         with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent) as aside:
             written = Path(aside) / path.name
             save_file(tensors, written, metadata={_KEY: header.model_dump_json()})
+            (usual := Path(aside) / "usual").touch()
+            written.chmod(usual.stat().st_mode & 0o777)  # safetensors makes a file that nobody else may read
             os.replace(written, path)
     except (OSError, SafetensorError) as error:
         raise InputError(
@@ -97,7 +99,7 @@ def read_task(path: str | Path) -> Task:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (it is no dict)
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError) as error:  # a type that numpy does not know
         raise InputError(
             f"The task file {path} is damaged or no task file; found {path.stat().st_size} bytes ({error}). "
             "Copy it again, or make the task again from its examples."

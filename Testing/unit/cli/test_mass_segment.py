@@ -235,6 +235,7 @@ REFUSED = [
     (["--reference", "SCAN", "SCAN"], "were not swapped"),
     (["--reference", "FOLDER", "SCANS"], "No scan in"),
     (["--reference", "EXAMPLE", "LABELS", "--label", "liver"], "Give a value of the label map and its name"),
+    (["--reference", "EXAMPLE", "LABELS", "--label", "²=liver"], "Give a value of the label map and its name"),
     (["--reference", "EXAMPLE", "LABELS", "--labels", "7"], "No reference marks 7"),
     (["--reference", "EXAMPLE", "LABELS", "--threshold", "2"], "threshold"),
     (["--reference", "EXAMPLE", "LABELS", "--model", "mass-gone"], "mass-gone"),

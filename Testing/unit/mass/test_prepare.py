@@ -73,6 +73,11 @@ def test_a_scan_of_one_value_is_refused():
         prepare(Volume(np.full((1, 10, 10, 10), 7.0), np.eye(4)), MassPreprocessing())
 
 
+def test_a_spacing_that_would_fill_the_memory_is_refused():
+    with pytest.raises(InputError, match=r'"body" would have 1,728 million voxels of 0.1 mm; at most 1,000 million'):
+        prepare(Volume(np.zeros((1, 40, 40, 40)), np.diag([3.0, 3.0, 3.0, 1.0]), "body"), MassPreprocessing(), 0.1)
+
+
 def test_masks_come_to_the_prepared_voxels_and_probabilities_go_back():
     scan, mask = body_in_air()
     prepared = prepare(scan, MassPreprocessing(spacing_mm=2.5))

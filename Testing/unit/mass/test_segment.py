@@ -273,6 +273,11 @@ def test_what_is_no_scan_is_refused(
         bright.segment(Volume(array, np.eye(4)), task)
 
 
+def test_tokens_that_do_not_fit_the_model_are_refused(bright: InContextSegmenter, task: Task) -> None:
+    with pytest.raises(InputError, match="The task does not fit its model"):
+        bright.segment(corn_phantoms.atrium_scan(1)[0], replace(task, tokens=task.tokens[::-1]))
+
+
 def test_the_work_can_be_stopped_between_windows(random: InContextSegmenter) -> None:
     class Stop(SilentProgress):
         steps = 0

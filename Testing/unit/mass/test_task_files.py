@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors import safe_open
 from safetensors.numpy import save_file
+from safetensors.torch import save_file as save_torch
 
 from MaskWhatMattersLib.errors import InputError, ModelFileError
 from MaskWhatMattersLib.mass.example import TaskLabel
@@ -99,6 +101,12 @@ def test_a_missing_file_is_named(path: Path) -> None:
 def test_a_damaged_file_is_refused(path: Path, kept: int) -> None:
     save_task(made_up(), path)
     path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(InputError, match="damaged or no task file"):
+        read_task(path)
+
+
+def test_tokens_of_a_type_that_numpy_does_not_know_are_refused(path: Path) -> None:
+    save_torch({"tokens_0": torch.zeros(1, dtype=torch.bfloat16)}, path)
     with pytest.raises(InputError, match="damaged or no task file"):
         read_task(path)
 
