@@ -214,3 +214,31 @@ def test_a_segment_in_which_nothing_was_found_is_there_and_empty(scan):
     assert (row.volume_ml, row.notes) == (0.0, ("Liver was not found.",))
     segment_id = segment_names(segmentation)[0][0]
     assert not voxels_of_segment(segmentation, segment_id, shape_of(scan), local_affine(scan)).any()
+
+
+@pytest.mark.parametrize("existing", ["lock", "overwrite"])
+def test_segmentation_that_was_loaded_from_a_file_belongs_to_the_volume_of_its_grid(scan, tmp_path, existing):
+    drawn = drawn_by_user(scan)
+    loaded = as_from_file(drawn, tmp_path)
+    segmentation, kept = show_result(scan, found_in(volume_from_node(scan)), existing)
+    assert segmentation is loaded
+    assert kept == (["Liver"] if existing == "lock" else [])
+    assert [row.segment for row in example_rows(scan.GetScene())] == ["Liver", "Spleen"][len(kept) :]
+
+
+def test_segmentation_that_was_loaded_from_a_file_of_another_grid_is_left_alone(scan, tmp_path):
+    loaded = as_from_file(drawn_by_user(scan), tmp_path)
+    scan.SetOrigin(1, 2, 3)
+    assert show_result(scan, found_in(volume_from_node(scan)), "overwrite")[0] is not loaded
+
+
+def as_from_file(node, folder):
+    """The same segmentation without the node that says which volume it was drawn on."""
+    scene, path = node.GetScene(), str(folder / "mine.seg.nrrd")
+    storage = slicer.vtkMRMLSegmentationStorageNode()
+    storage.SetFileName(path)
+    assert storage.WriteData(node)
+    scene.RemoveNode(node)
+    loaded = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "mine")
+    assert storage.ReadData(loaded)
+    return loaded

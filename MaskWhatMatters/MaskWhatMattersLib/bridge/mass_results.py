@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import slicer
+import vtk
 
 from MaskWhatMattersLib.bridge import ownership
 from MaskWhatMattersLib.bridge.example_segments import (
@@ -34,6 +35,7 @@ from MaskWhatMattersLib.bridge.mass_examples import same_name
 from MaskWhatMattersLib.bridge.nodes import (
     Array,
     Node,
+    array_from_matrix,
     follow_transform,
     local_affine,
     place_beside,
@@ -156,7 +158,7 @@ def present_segmentation(volume_node: Node, names: Sequence[str] = ()) -> Node |
     scene = volume_node.GetScene()
     count = scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
     nodes = [scene.GetNthNodeByClass(index, "vtkMRMLSegmentationNode") for index in range(count)]
-    drawn = [node for node in nodes if not ownership.is_ours(node) and _drawn_on(node) is volume_node]
+    drawn = [node for node in nodes if not ownership.is_ours(node) and _is_drawn_on(node, volume_node)]
 
     def fitting(node: Node) -> int:
         return sum(any(same_name(name, wanted) for wanted in names) for _id, name in segment_names(node))
@@ -174,7 +176,7 @@ def example_rows(scene: Any) -> list[ExampleRow]:
     """Every segment in the scene that came of an example and whose scan is there; frames of sequences are left out."""
     count = scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
     nodes = [scene.GetNthNodeByClass(index, "vtkMRMLSegmentationNode") for index in range(count)]
-    return [row for node in nodes if not _is_of_sequence(node) for row in _rows_of(node)]
+    return [row for node in nodes if not is_of_sequence(node) for row in _rows_of(node)]
 
 
 def look_of(label: TaskLabel, index: int) -> tuple[str, Color, str | None]:
@@ -219,6 +221,8 @@ def _destination(volume_node: Node, result: InContextSegmentation, existing: Exi
         ownership.mark_as_ours(node, KIND, "", volume_node)
         follow_transform(node, volume_node)
         place_beside(node, volume_node)
+    elif _drawn_on(node) is None:  # as loaded from a file; from now on it is known whose it is
+        node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
     return node
 
 
@@ -246,7 +250,7 @@ def _locked_voxels(volume_node: Node, shape: tuple[int, ...]) -> Array:
     locked = np.zeros(shape, bool)
     for index in range(scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")):
         node = scene.GetNthNodeByClass(index, "vtkMRMLSegmentationNode")
-        if _drawn_on(node) is not volume_node or ownership.fact_of(node, "Kind") not in (None, KIND):
+        if not _is_drawn_on(node, volume_node) or ownership.fact_of(node, "Kind") not in (None, KIND):
             continue
         for segment_id, _name in segment_names(node):
             if not _may_replace(node, segment_id, volume_node):
@@ -256,6 +260,25 @@ def _locked_voxels(volume_node: Node, shape: tuple[int, ...]) -> Array:
 
 def _drawn_on(node: Node) -> Node | None:
     return node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole())
+
+
+def _is_drawn_on(node: Node, volume_node: Node) -> bool:
+    """Whether a segmentation is of a volume; one that was loaded from a file names none, so its voxels tell."""
+    named = _drawn_on(node)
+    return named is volume_node if named is not None else _has_grid_of(node, volume_node)
+
+
+def _has_grid_of(node: Node, volume_node: Node) -> bool:
+    """Whether the reference geometry of a segmentation is that of a volume."""
+    converter = slicer.vtkSegmentationConverter
+    text = node.GetSegmentation().GetConversionParameter(converter.GetReferenceImageGeometryParameterName())
+    geometry = slicer.vtkOrientedImageData()
+    if not text or volume_node.GetImageData() is None or not converter.DeserializeImageGeometry(text, geometry, False):
+        return False
+    matrix = vtk.vtkMatrix4x4()
+    geometry.GetImageToWorldMatrix(matrix)
+    same_place = np.allclose(array_from_matrix(matrix), local_affine(volume_node), atol=1e-3)
+    return same_place and geometry.GetDimensions() == volume_node.GetImageData().GetDimensions()
 
 
 def _grid(volume_node: Node, node: Node) -> tuple[tuple[int, ...], Affine]:
@@ -294,7 +317,7 @@ def _rows_of(node: Node) -> Iterator[ExampleRow]:
         )
 
 
-def _is_of_sequence(node: Node) -> bool:
+def is_of_sequence(node: Node) -> bool:
     """Whether a node shows the present frame of a sequence."""
     scene = node.GetScene()
     count = scene.GetNumberOfNodesByClass("vtkMRMLSequenceBrowserNode")

@@ -16,6 +16,7 @@ from MaskWhatMattersLib.bridge.mass_results import (
     ExampleRow,
     Existing,
     holds_surfaces,
+    is_of_sequence,
     present_segmentation,
     show_result,
 )
@@ -102,16 +103,35 @@ def targets_of(
 
 def _volume(node: Node, existing: Existing, replace_nan: bool) -> Target:
     scan = NodeInQueue.of(node)
+    looked_at: list[int] = []  # when the voxels that were read had been written
+
+    def read() -> Volume:
+        looked_at[:] = [_written_at(scan.find())]
+        return volume_from_node(scan.find(), replace_nan=replace_nan)
 
     def show(result: InContextSegmentation) -> Shown:
+        if _written_at(scan.find()) not in looked_at:
+            raise InputError(
+                f'The voxels of "{scan.name}" changed while it was worked on, so nothing was added for it. Press Apply '
+                "again; of a sequence, choose the sequence instead of the volume that shows its frames."
+            )
         segmentation, kept = show_result(scan.find(), result, existing)
         notes = [f"{scan.name}: {', '.join(kept)} is locked and stays as it was."] if kept else []
         drawn = present_segmentation(scan.find(), [label.label.name for label in result.labels])
         if existing != "keep" and drawn is not None and holds_surfaces(drawn):
             notes.append(f'{scan.name}: "{drawn.GetName()}" holds surfaces, so what was found is beside it.')
+        if is_of_sequence(scan.find()):
+            notes.append(f"{scan.name} is one frame of a sequence: choose the sequence to segment all of them.")
         return Shown([segmentation], notes=tuple(notes))
 
-    return Target(scan.name, lambda: volume_from_node(scan.find(), replace_nan=replace_nan), show)
+    return Target(scan.name, read, show)
+
+
+def _written_at(node: Node) -> int:
+    """When the voxels of a volume were written; VTK's time stamps never repeat, also not for other voxels."""
+    image = node.GetImageData()
+    scalars = image.GetPointData().GetScalars() if image is not None else None
+    return int(scalars.GetMTime()) if scalars is not None else 0
 
 
 def _frames(sequence: Node, existing: Existing, replace_nan: bool) -> list[Target]:

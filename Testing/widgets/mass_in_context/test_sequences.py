@@ -151,3 +151,19 @@ def test_sequences_of_anything_but_volumes_are_refused(host, logic, example, tab
     tab.choose(tab.ui.targetKindCombo, "sequence")
     tab.ui.sequenceSelector.setCurrentNode(empty)
     assert "holds no volumes" in tab.tip
+
+
+def test_frame_that_moved_while_it_was_worked_on_gets_nothing(host, logic, example, sequence):
+    browser = browser_of(host)
+    logic.applyExample(*example, [])
+    run = logic.applyExample(None, None, browser.GetProxyNode(sequence), task=logic.task, wait=False)
+    browser.SetSelectedItemNumber(2)
+    host.slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
+    with pytest.raises(ValueError, match="changed while it was worked on"):
+        run.result()
+
+
+def test_volume_that_shows_a_sequence_is_said_to_be_one_frame(host, logic, example, sequence):
+    run = logic.applyExample(*example, browser_of(host).GetProxyNode(sequence), wait=False)
+    run.result()
+    assert "4D is one frame of a sequence: choose the sequence to segment all of them." in run.notes
