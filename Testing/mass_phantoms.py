@@ -46,6 +46,8 @@ def organ_subject(
     shape: tuple[int, int, int] = (32, 32, 32),
     spacing_mm: tuple[float, float, float] = (4.0, 4.0, 4.0),
     organs: tuple[Organ, ...] = ORGANS,
+    *,
+    black_air: bool = False,
 ) -> tuple[Volume, Volume]:
     """One subject. Organs move on their own, so that no affine map of the whole body makes two subjects alike.
 
@@ -54,6 +56,7 @@ def organ_subject(
         shape: D, H, W.
         spacing_mm: Along i, j, k; axes R, A, S, origin 0.
         organs: What is inside.
+        black_air: Without noise beside the body, where it would be taken for something by a look for masks.
 
     Returns:
         Image (int16, MR) and label map (uint8, `NAMES`) on one grid.
@@ -71,7 +74,9 @@ def organ_subject(
         brightness[inside] = organ.brightness * subject.uniform(0.92, 1.08)
     shading = 1 + _smooth_field(subject, shape, 0.08)[..., 0]
     noise = np.random.default_rng([seed, 2]).standard_normal(shape)
-    array = gaussian_filter(brightness * shading, 0.5) * subject.uniform(0.8, 1.3) + 8 * noise
+    array = gaussian_filter(brightness * shading, 0.5) * subject.uniform(0.8, 1.3) + 8 * noise * (
+        body if black_air else 1
+    )
     affine = np.diag([*spacing_mm, 1.0])
     image = Volume(np.rint(array).astype(np.int16)[None], affine, name=f"subject{seed}", modality="MR")
     return image, Volume(labels[None], affine, name=f"subject{seed}")

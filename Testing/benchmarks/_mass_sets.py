@@ -81,7 +81,7 @@ def synthetic_set(targets: int, first_reference: int, first_target: int) -> Case
     """Made-up bodies."""
 
     def case(seed: int) -> Case:
-        return Case(f"subject{seed}", lambda: organ_subject(seed))
+        return Case(f"subject{seed}", lambda: organ_subject(seed, black_air=True))
 
     references = tuple(case(first_reference + number) for number in range(10))
     return CaseSet("synthetic", NAMES, references, tuple(case(first_target + number) for number in range(targets)))

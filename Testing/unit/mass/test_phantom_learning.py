@@ -8,8 +8,15 @@ import pytest
 
 from MaskWhatMattersLib.mass.baselines.copy import copy_label_map
 from MaskWhatMattersLib.mass.baselines.registration import copy_by_registration
-from mass_learning import FIRST_REFERENCE, FIRST_TARGET, phantom_config, phantom_dice, pretrained_on_phantoms
-from mass_phantoms import NAMES, dice_per_label, organ_subject
+from mass_learning import (
+    FIRST_REFERENCE,
+    FIRST_TARGET,
+    learning_subject,
+    phantom_config,
+    phantom_dice,
+    pretrained_on_phantoms,
+)
+from mass_phantoms import NAMES, dice_per_label
 
 STEPS = os.environ.get("WHATMATTERS_LEARNING_STEPS")
 
@@ -31,9 +38,9 @@ def test_after_a_short_pretraining_one_example_beats_copies_by_ten_points(tmp_pa
     in_context = phantom_dice(model, references=2, targets=6).mean()
     copied, moved = [], []
     for reference in range(FIRST_REFERENCE, FIRST_REFERENCE + 2):
-        image, labels = organ_subject(reference)
+        image, labels = learning_subject(reference)
         for seed in range(FIRST_TARGET, FIRST_TARGET + 6):
-            target, truth = organ_subject(seed)
+            target, truth = learning_subject(seed)
             copied.append(dice_per_label(copy_label_map(labels, target).array, truth.array))
             moved.append(dice_per_label(copy_by_registration(image, labels, target).array, truth.array))
     assert in_context >= np.mean(copied) + 0.1
