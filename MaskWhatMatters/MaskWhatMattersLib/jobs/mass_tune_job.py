@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 from pydantic import Field
 
 from MaskWhatMattersLib.config_files import checked_settings, merged
@@ -135,11 +136,23 @@ def cases_of(
         read = read_examples(files, names=spec.names, chosen=spec.labels)
         examples, notes = read.examples, read.notes
     shared_labels(examples)  # or says what is wrong with them
+    _require_different(examples)
     drawn = [
         [label.value for label, mask in zip(example.labels, example.masks.array, strict=True) if mask.any()]
         for example in examples
     ]
     return TuneCases(examples, held_out_cases(drawn, config.held_out, config.seed)), notes
+
+
+def _require_different(examples: tuple[Example, ...]) -> None:
+    """Refuse a scan that is there twice: one copy would be learned from, and the other measure."""
+    for number, example in enumerate(examples, 1):
+        for earlier, other in enumerate(examples[: number - 1], 1):
+            if np.array_equal(example.image.array, other.image.array):
+                raise InputError(
+                    f"The cases {earlier} and {number} hold the same scan, which would be learned from and measure, "
+                    "too. Give each scan once, with all its labels."
+                )
 
 
 def _split_words(cases: TuneCases) -> str:

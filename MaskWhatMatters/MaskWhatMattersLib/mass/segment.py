@@ -159,7 +159,8 @@ class InContextSegmenter:
         if settings.mirrored:
             seen = seen.averaged_with(look(image.flip(-1), _mirrored_tokens(task, passes)))
         quality = Quality(np.full(len(task.labels), np.nan), "none")
-        if settings.quality:
+        # After a full tuning, the encoder of tasks no longer knows the maps: tokens of the result would mean nothing.
+        if settings.quality and task.tuned != "full":
             progress.stage("Estimating the quality")
             quality = estimated_quality(
                 encoder,

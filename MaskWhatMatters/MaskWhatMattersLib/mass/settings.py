@@ -22,6 +22,8 @@ class SegmentSettings(BaseModel):
     keep_largest: bool | None = Field(
         None, description="Largest piece of each label; None: of those that are one piece in all examples."
     )
-    quality: bool = Field(True, description="Estimate the quality, which takes about as long again per label.")
+    quality: bool = Field(
+        True, description="Estimate the quality, which takes about as long again per label; not after a full tuning."
+    )
     keep_probabilities: bool = Field(False, description="Return them on the scan's own voxels.")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 on a GPU, fp32 otherwise.")

@@ -114,6 +114,11 @@ def test_cases_that_contradict_each_other_are_refused(model, tmp_path):
         run(spec(model, tmp_path / "run"), SilentProgress(), one, type(other)(other.image, other.masks, renamed))
 
 
+def test_a_scan_that_is_there_twice_is_refused(model, tmp_path):
+    with pytest.raises(InputError, match="The cases 1 and 3 hold the same scan"):
+        run(spec(model, tmp_path / "run"), SilentProgress(), *EXAMPLES[:2], EXAMPLES[0])
+
+
 def test_an_unknown_setting_names_the_nearest(model, tmp_path):
     with pytest.raises(InputError, match=r'no field "patients" \(did you mean "patience"\?\)'):
         run(spec(model, tmp_path / "run", config={"patients": 3}), SilentProgress(), *EXAMPLES)

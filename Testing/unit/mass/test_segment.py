@@ -164,6 +164,12 @@ def test_a_scan_without_the_structure_says_so(random: InContextSegmenter) -> Non
     assert "not found" in result.labels[0].notes[0]
 
 
+def test_after_a_full_tuning_the_quality_is_unknown(bright: InContextSegmenter, task: Task) -> None:
+    result = bright.segment(corn_phantoms.atrium_scan(1)[0], replace(task, tuned="full", crops=()))
+    assert result.quality_method == "none"
+    assert math.isnan(result.labels[0].quality)
+
+
 def test_a_label_that_another_one_covers_everywhere_has_no_quality(bright: InContextSegmenter) -> None:
     scan, truth = corn_phantoms.atrium_scan(0)
     task = bright.encode([example_from_label_map(scan, truth.with_array(np.concatenate([truth.array] * 2)))])
