@@ -9,6 +9,7 @@ from typing import Any
 import qt
 from slicer.i18n import tr as _
 
+from MaskWhatMattersLib.bridge.adapt_cases import is_node
 from MaskWhatMattersLib.bridge.adapt_checks import GridCheck
 
 _ROWS_SHOWN = (3, 6)  # space for so many rows at least and at most; the table scrolls beyond
@@ -132,7 +133,7 @@ class TickList:
                 item = qt.QListWidgetItem(name)
                 item.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsSelectable | qt.Qt.ItemIsUserCheckable)
                 item.setData(qt.Qt.UserRole, source)
-                item.setToolTip(source if source != name else name)
+                item.setToolTip(name if is_node(source) else source)
                 item.setCheckState(qt.Qt.Checked if is_ticked else qt.Qt.Unchecked)
                 self._widget.addItem(item)
         finally:

@@ -166,16 +166,21 @@ class MassResultsView:
     # Show
 
     def _show_button(self, row: ExampleRow | None) -> None:
-        volume = row.volume_node if row is not None else None
-        is_example = volume is not None and any(pair.image == volume.GetID() for pair in self._examples())
         lacking = [
             (row is None, _("Choose a row first")),
-            (is_example, _("This volume is an example already")),
+            (row is not None and self._is_example(row), _("This volume is an example already")),
         ]
         reason = next((text for applies, text in lacking if applies), "")
         button = self._ui.addResultButton
         button.enabled = not reason
         button.toolTip = reason or _("Correct its segments in the Segment Editor first: the next ones profit from it")
+
+    def _is_example(self, row: ExampleRow) -> bool:
+        """Whether the scan of a row is an example; a frame becomes one as a copy of the same name."""
+        scans = [slicer.mrmlScene.GetNodeByID(pair.image) for pair in self._examples()]
+        if row.frame is not None:
+            return any(scan is not None and scan.GetName() == row.target for scan in scans)
+        return row.volume_node is not None and any(scan is row.volume_node for scan in scans)
 
     def _fill(self) -> None:
         ui, row = self._ui, self._row()

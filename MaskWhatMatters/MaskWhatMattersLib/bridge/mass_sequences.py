@@ -15,6 +15,7 @@ import slicer
 
 from MaskWhatMattersLib.bridge import ownership
 from MaskWhatMattersLib.bridge.example_segments import (
+    forget,
     is_edited,
     put_segment,
     segments_by_example,
@@ -148,7 +149,10 @@ def select_frame(row: ExampleRow) -> tuple[Node, Node] | None:
 
 
 def copy_frame(row: ExampleRow) -> tuple[Node, Node]:
-    """Add the frame of a row to the scene: a volume, and a segmentation of what was found and corrected in it."""
+    """Add the frame of a row to the scene: a volume, and a segmentation of what was found and corrected in it.
+
+    The copies are the user's: what is in them is no result any more, which the frame still shows.
+    """
     scene, sequence = row.node.GetScene(), _sequence_of(row)
     volume = _frame_copy(sequence, row.frame or 0)
     volume.SetName(unique_name(scene, row.target))
@@ -156,6 +160,8 @@ def copy_frame(row: ExampleRow) -> tuple[Node, Node]:
     volume.CreateDefaultDisplayNodes()
     segmentation = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", unique_name(scene, f"{row.target} by example"))
     segmentation.GetSegmentation().DeepCopy(row.node.GetDataNodeAtValue(_value_of(row), True).GetSegmentation())
+    for segment_id, _facts in list(segments_by_example(segmentation)):
+        forget(segmentation, segment_id)
     segmentation.CreateDefaultDisplayNodes()
     segmentation.SetReferenceImageGeometryParameterFromVolumeNode(volume)
     proxy = _proxy_of(sequence)

@@ -167,3 +167,15 @@ def test_volume_that_shows_a_sequence_is_said_to_be_one_frame(host, logic, examp
     run = logic.applyExample(*example, browser_of(host).GetProxyNode(sequence), wait=False)
     run.result()
     assert "4D is one frame of a sequence: choose the sequence to segment all of them." in run.notes
+
+
+def test_frame_that_became_an_example_is_no_second_result(tab, sequence):
+    tab.choose(tab.ui.targetKindCombo, "sequence")
+    tab.ui.sequenceSelector.setCurrentNode(sequence)
+    tab.apply()
+    before = tab.table()
+    tab.ui.addResultButton.click()
+    tab.settle()
+    assert tab.ui.exampleTable.item(1, 0).text() == before[0][0]
+    assert tab.table() == before
+    assert tab.ui.addResultButton.toolTip == "This volume is an example already"
