@@ -19,6 +19,7 @@ from MaskWhatMattersLib.bridge.mass_targets import Target, targets_of
 from MaskWhatMattersLib.bridge.nodes import nameless
 from MaskWhatMattersLib.bridge.setup import missing_packages
 from MaskWhatMattersLib.errors import InputError, JobError
+from MaskWhatMattersLib.volumes import read_volume
 
 PACKAGES = ("torch", "monai", "safetensors")
 """Import names of what the network needs, beside what every job needs."""
@@ -60,8 +61,11 @@ class MassRun(JobQueue):
 
         def step(target: Target) -> Step:
             def submit() -> Any:
-                volume = target.read()
-                return runner.submit(segment_spec, nameless(volume) if is_remote else volume, self.task)
+                scan = target.read()
+                if is_remote:  # its worker does not see the files of this computer
+                    scan = read_volume(scan, replace_nan=segment_spec.replace_nan) if isinstance(scan, Path) else scan
+                    scan = nameless(scan)
+                return runner.submit(segment_spec, scan, self.task)
 
             return Step(target.name, submit, lambda result: self._show(target, result), target.fail)
 
@@ -165,7 +169,7 @@ def start_run(
     ca, certificate, key = tls_files
     runner = runner_for(scheduler, consent=consent, tls_ca=ca, tls_cert=certificate, tls_key=key)
     listening = {name: callback for name, callback in (callbacks or {}).items() if callback is not None}
-    spec = MassSegmentSpec(model=model, device=device, settings=chosen)
+    spec = MassSegmentSpec(model=model, device=device, settings=chosen, replace_nan=0.0 if replace_nan else None)
     return MassRun(runner, task, encode, spec, found, is_remote=bool(scheduler), **listening)
 
 

@@ -50,13 +50,13 @@ class Target:
 
     Attributes:
         name: What the user calls it.
-        read: Gives the scan.
+        read: Gives the scan, or the file that a worker on this computer reads itself, so that nobody waits for it.
         show: Takes the job's result.
         fail: Told why there is no result.
     """
 
     name: str
-    read: Callable[[], Volume]
+    read: Callable[[], Volume | Path]
     show: Callable[[InContextSegmentation], Shown]
     fail: Callable[[Exception], None] = lambda error: None
 
@@ -76,7 +76,7 @@ def targets_of(
         examples: Volume nodes of the examples: none of them may be a target.
         existing: What happens to segments that are there.
         output: Folder for the results of files.
-        replace_nan: Give voxels without a number the darkest value of the scan.
+        replace_nan: Give voxels of nodes that are no number the darkest value of the scan.
 
     Raises:
         InputError: Something cannot be a target.
@@ -98,7 +98,7 @@ def targets_of(
                 f'"{node.GetName()}" is the example itself. Leave it out of the targets, or choose another example.'
             )
         targets.append(_volume(node, existing, replace_nan))
-    return targets + (_files(files, output, replace_nan) if files else [])
+    return targets + (_files(files, output) if files else [])
 
 
 def _volume(node: Node, existing: Existing, replace_nan: bool) -> Target:
@@ -148,7 +148,7 @@ def _frames(sequence: Node, existing: Existing, replace_nan: bool) -> list[Targe
     return [frame(index) for index in range(count)]
 
 
-def _files(paths: Sequence[Path], output: str | Path, replace_nan: bool) -> list[Target]:
+def _files(paths: Sequence[Path], output: str | Path) -> list[Target]:
     """Files and folders; their results are those of the command line."""
     from MaskWhatMattersLib.cli.inputs import Scan, check_apart, check_output, find_scans
     from MaskWhatMattersLib.cli.mass_segment_report import MassResults
@@ -162,9 +162,6 @@ def _files(paths: Sequence[Path], output: str | Path, replace_nan: bool) -> list
     results = MassResults(folder)
 
     def target(scan: Scan) -> Target:
-        def read() -> Volume:
-            return read_volume(scan.path, replace_nan=0.0 if replace_nan else None)
-
         def show(result: InContextSegmentation) -> Shown:
             results.add(scan, result)
             results.close()
@@ -174,7 +171,7 @@ def _files(paths: Sequence[Path], output: str | Path, replace_nan: bool) -> list
             results.add_failure(scan, str(error))
             results.close()
 
-        return Target(scan.path.name, read, show, fail)
+        return Target(scan.path.name, scan.path.absolute, show, fail)
 
     return [target(scan) for scan in scans]
 

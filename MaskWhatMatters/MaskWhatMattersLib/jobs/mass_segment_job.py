@@ -10,6 +10,7 @@ from pydantic import Field
 
 from MaskWhatMattersLib.jobs.spec import JobSpec
 from MaskWhatMattersLib.mass.settings import SegmentSettings
+from MaskWhatMattersLib.volumes import read_volume
 
 if TYPE_CHECKING:
     from MaskWhatMattersLib.mass.example import Example
@@ -28,7 +29,7 @@ class MassEncodeSpec(JobSpec):
 
     function: ClassVar[str] = "MaskWhatMattersLib.jobs.mass_segment_job:encode"
 
-    model: str | None = Field(None, description="Model name or .safetensors file; the bundled one when None.")
+    model: str | None = Field(None, description="Model name or .safetensors file; the default one when None.")
     device: str = Field("auto", description='"auto", "cpu", "cuda", "cuda:1".')
     spacing_mm: float | None = Field(None, gt=0, description="Of the voxels that the network sees; the model's own.")
 
@@ -41,6 +42,7 @@ class MassSegmentSpec(JobSpec):
     model: str | None = Field(None, description="Model name or .safetensors file; that of the task when None.")
     device: str = Field("auto", description='"auto", "cpu", "cuda", "cuda:1".')
     settings: SegmentSettings = SegmentSettings()
+    replace_nan: float | None = Field(None, description="Value for voxels of a file that are no number.")
 
 
 def encode(spec: MassEncodeSpec, context: Progress, *examples: Example) -> Task:
@@ -58,19 +60,22 @@ def encode(spec: MassEncodeSpec, context: Progress, *examples: Example) -> Task:
     return segmenter.encode(examples, spacing_mm=spec.spacing_mm, progress=context)
 
 
-def segment(spec: MassSegmentSpec, context: Progress, volume: Volume, task: Task) -> InContextSegmentation:
+def segment(spec: MassSegmentSpec, context: Progress, volume: Volume | Path, task: Task) -> InContextSegmentation:
     """Apply a task to one scan.
 
     Args:
         spec: Model, device and settings.
         context: Receives progress.
-        volume: Scalar scan, [1, D, H, W].
+        volume: Scalar scan, [1, D, H, W], or its file or DICOM folder, absolute, on the computer of the worker.
         task: From `encode`, a task file or a tuning.
 
     Raises:
         ModelFileError: The task was made with another model, or its model is not here.
         InputError: The scan or the device cannot be used.
     """
+    if isinstance(volume, Path):
+        context.stage("Reading the scan")
+        volume = read_volume(volume, replace_nan=spec.replace_nan)
     segmenter = _segmenter(spec.model or _model_of(task), spec.device, context)
     return segmenter.segment(volume, task, spec.settings, context)
 

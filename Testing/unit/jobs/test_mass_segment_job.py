@@ -18,6 +18,7 @@ from MaskWhatMattersLib.jobs.mass_segment_job import MassEncodeSpec, MassSegment
 from MaskWhatMattersLib.mass.example import Example
 from MaskWhatMattersLib.mass.examples import example_from_label_map
 from MaskWhatMattersLib.mass.task import Task
+from MaskWhatMattersLib.volumes import write_volume
 
 CPU = MassSegmentSpec(device="cpu")
 
@@ -54,6 +55,19 @@ def test_a_task_is_made_and_applied(runner: Runner, model: Path) -> None:
     result = runner.submit(CPU, scan, task).result(300)
     assert result.labels[0].volume_ml == pytest.approx(truth.array.sum() * truth.voxel_volume_ml, rel=0.2)
     np.testing.assert_allclose(result.label_map.affine, scan.affine)
+
+
+def test_a_scan_may_be_a_file_that_the_worker_reads(tmp_path: Path, model: Path) -> None:
+    scan, _truth = corn_phantoms.atrium_scan(1)
+    holed = scan.with_array(scan.array.astype(np.float32))
+    holed.array[0, 0, 0, 0] = np.nan
+    write_volume(holed, file := tmp_path / "scan.nii.gz")
+    task, runner = task_of(model), InlineRunner()
+    with pytest.raises(InputError, match="NaN"):
+        runner.submit(CPU, file, task).result()
+    filled = runner.submit(CPU.model_copy(update={"replace_nan": 0.0}), file, task).result()
+    assert filled.label_map.spatial_shape == scan.spatial_shape
+    assert filled.label_map.array.any()
 
 
 def test_stages_are_reported_in_plain_words(model: Path) -> None:

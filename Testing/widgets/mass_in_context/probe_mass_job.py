@@ -14,6 +14,7 @@ from MaskWhatMattersLib.jobs.mass_segment_job import MassEncodeSpec, MassSegment
 from MaskWhatMattersLib.mass.examples import shared_labels
 from MaskWhatMattersLib.mass.result import InContextSegmentation, LabelResult
 from MaskWhatMattersLib.mass.task import Task
+from MaskWhatMattersLib.volumes import read_volume
 
 
 class ProbeEncodeSpec(MassEncodeSpec):
@@ -52,6 +53,7 @@ def encode(spec, context, *examples):
 
 def segment(spec, context, volume, task):
     """Bright voxels are the first label, those of middle brightness the second; "slow" takes 20 s."""
+    volume = read_volume(volume) if isinstance(volume, Path) else volume
     name = task.model.split()[0]
     context.stage("Segmenting", total=400)
     if name == "slow":
