@@ -75,6 +75,7 @@ class MassResultsView:
         """
         again = {row.file for row in file_rows}
         self._file_rows = [row for row in self._file_rows if row.file not in again] + list(file_rows)
+        self._loaded = {file: nodes for file, nodes in self._loaded.items() if file not in again}
         self._failures, self._notes, self._current = list(failures), list(notes), -1
         self.refresh()
         if self._rows and not self._failures:

@@ -268,6 +268,8 @@ def test_folder_gives_label_maps_and_a_report_and_a_row_loads_its_scan(host, tab
     tab.ui.resultLabel.linkActivated.emit("show")
     assert tab.nodes()[-1].GetName() == "a by example"
     assert [row[0] for row in tab.table(1)] == ["b.nii.gz", "a", "a"]
+    tab.apply()  # what was loaded is of the run before
+    assert sorted(row[0] for row in tab.table(1)) == ["a", "a", "a.nii.gz", "a.nii.gz", "b.nii.gz"]
 
 
 def test_results_folder_among_the_scans_is_refused(host, tab, target, tmp_path):
