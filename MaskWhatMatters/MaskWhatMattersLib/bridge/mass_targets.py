@@ -181,7 +181,8 @@ def _rows_of_file(scan: Path, label_map: Path, result: InContextSegmentation) ->
     small = replace(result, label_map=nothing, probabilities=None)  # the file has the voxels
 
     def load() -> tuple[Node, Node]:
-        volume_node = node_from_volume(slicer.mrmlScene, read_volume(scan), base_name(scan))
+        volume = read_volume(scan, replace_nan=0.0)  # as it was looked at; else there would be no result
+        volume_node = node_from_volume(slicer.mrmlScene, volume, base_name(scan))
         values = read_volume(label_map)
         return volume_node, show_result(volume_node, replace(small, label_map=values))[0]
 

@@ -53,7 +53,7 @@ def encode(spec, context, *examples):
 
 def segment(spec, context, volume, task):
     """Bright voxels are the first label, those of middle brightness the second; "slow" takes 20 s."""
-    volume = read_volume(volume) if isinstance(volume, Path) else volume
+    volume = read_volume(volume, replace_nan=spec.replace_nan) if isinstance(volume, Path) else volume
     name = task.model.split()[0]
     context.stage("Segmenting", total=400)
     if name == "slow":

@@ -272,6 +272,17 @@ def test_folder_gives_label_maps_and_a_report_and_a_row_loads_its_scan(host, tab
     assert sorted(row[0] for row in tab.table(1)) == ["a", "a", "a.nii.gz", "a.nii.gz", "b.nii.gz"]
 
 
+def test_scan_with_missing_values_is_loaded_from_its_row_too(host, logic, example, target, tmp_path):
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    host.slicer.util.arrayFromVolume(target)[0, 0, 0] = np.nan
+    host.slicer.util.saveNode(target, str(folder / "a.nii.gz"))
+    run = logic.applyExample(*example, folder, output=tmp_path / "results", replaceNan=True, wait=False)
+    run.result()
+    volume, _segmentation = run.rows[0].load()
+    assert host.slicer.util.arrayFromVolume(volume)[0, 0, 0] == 0
+
+
 def test_results_folder_among_the_scans_is_refused(host, tab, target, tmp_path):
     host.slicer.util.saveNode(target, str(tmp_path / "a.nii.gz"))
     tab.choose(tab.ui.targetKindCombo, "folder")
