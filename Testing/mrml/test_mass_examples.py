@@ -127,3 +127,12 @@ def test_a_scan_without_the_chosen_segments_is_named(scan):
     pairs = [pair(scan, marks(scan)), pair(other, marks(other, ("Kidney",)))]
     with pytest.raises(InputError, match="has none of the chosen segments"):
         read_examples(scan.GetScene(), pairs, ["Liver"])
+
+
+def test_label_maps_keep_their_values_and_segments_beside_them_are_numbered(scan):
+    scene, labels = scan.GetScene(), label_map(scan, (1, 7))
+    (alone,) = read_examples(scene, [pair(scan, labels)])
+    assert [label.value for label in alone.labels] == [1, 7]
+    other = node_from_volume(scene, volume_from_node(scan))
+    both = read_examples(scene, [pair(scan, labels), pair(other, marks(other, ("Liver",)))])
+    assert [label.value for example in both for label in example.labels] == [1, 2, 3]

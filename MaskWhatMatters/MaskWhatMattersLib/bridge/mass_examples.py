@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -92,7 +92,7 @@ class ExampleReader:
 
         self._scene, self._replace_nan, self._is_remote = scene, replace_nan, is_remote
         _require_usable(scene, pairs)
-        self._wanted = _chosen(structure_names([scene.GetNodeByID(pair.label) for pair in pairs]), segments)
+        self._wanted = _chosen(_values_by_name([scene.GetNodeByID(pair.label) for pair in pairs]), segments)
         if len(self._wanted) > MOST_LABELS:
             raise InputError(
                 f"{len(self._wanted)} segments are ticked; at most {MOST_LABELS} can be looked for at once. Untick "
@@ -154,9 +154,22 @@ def _repeated_names(label: Node) -> list[str]:
     return [f'"{label.GetName()}" has several segments called {", ".join(twice)}. Give each a name of its own.']
 
 
-def _chosen(names: Sequence[str], segments: Sequence[str] | None) -> dict[str, tuple[int, str]]:
+def _values_by_name(label_nodes: Sequence[Node]) -> dict[str, int]:
+    """What each structure is called and which value it gets: that of the label maps where they agree, else 1, 2, ..."""
+    names = structure_names(label_nodes)
+    values: dict[str, set[int]] = {}
+    for node in label_nodes:
+        is_label_map = node.IsA("vtkMRMLLabelMapVolumeNode")
+        for one in marked_in(node):
+            values.setdefault(_key(one.name), set()).add(int(one.key) if is_label_map else 0)
+    own = [min(values[_key(name)]) for name in names if len(values[_key(name)]) == 1]
+    agree = len(set(own)) == len(names) and 0 not in own
+    return dict(zip(names, own if agree else range(1, len(names) + 1), strict=True))
+
+
+def _chosen(names: Mapping[str, int], segments: Sequence[str] | None) -> dict[str, tuple[int, str]]:
     """Value and name in the task for the key of every structure that is wanted."""
-    known = {_key(name): (number, name) for number, name in enumerate(names, 1)}
+    known = {_key(name): (value, name) for name, value in names.items()}
     if segments is None:
         return known
     unknown = [name for name in segments if _key(name) not in known]

@@ -130,7 +130,7 @@ class _Keeper:
                 _FORMAT,
                 config.crop,
                 config.preprocessing.model_dump(mode="json"),
-                config.proposals.model_dump(mode="json", exclude_defaults=True),
+                config.proposals.model_dump(mode="json"),
                 "supervoxels" if proposer is None else type(proposer).__name__,
             ],
             sort_keys=True,
