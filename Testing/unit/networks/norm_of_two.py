@@ -29,6 +29,8 @@ def main(rank: int, folder: Path) -> None:
     normed.sin().sum().backward()
     found = {"normed": normed.detach(), "gradient": features.grad, "norm": norm.state_dict()}
     torch.save(found, folder / f"{rank}.pt")
+    distributed.barrier()  # one that leaves while the other still talks may be ended by its own threads
+    distributed.destroy_process_group()
 
 
 if __name__ == "__main__":
