@@ -28,7 +28,13 @@ def _normed(one: Tensor, eps: float) -> Tensor:
     by 1e-3 at 96 voxels a side (torch 2.13). Good enough to learn with; to apply a network, planes are summed apart.
     """
     if one.device.type != "cpu" or one.is_contiguous() or torch.is_grad_enabled():
-        return torch.batch_norm(one, None, None, None, None, True, 0.0, eps, True)
+        scale = shift = None
+        if one.dtype in (torch.bfloat16, torch.float16):  # without weights in float32, the mean is rounded to this type
+            scale, shift = (
+                one.new_ones(one.shape[1], dtype=torch.float32),
+                one.new_zeros(one.shape[1], dtype=torch.float32),
+            )
+        return torch.batch_norm(one, scale, shift, None, None, True, 0.0, eps, True)
     planes = one[0].movedim(0, -1).flatten(1, 2).to(torch.promote_types(one.dtype, torch.float32))
     mean = planes.mean(1).mean(0)
     squares = torch.linalg.vector_norm(planes - mean, dim=1).square()

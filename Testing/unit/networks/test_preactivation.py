@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 from torch.nn import functional
@@ -29,13 +30,14 @@ def test_the_norm_of_a_single_voxel_is_zero():
     torch.testing.assert_close(activate(torch.randn(1, 3, 1, 1, 1)), torch.zeros(1, 3, 1, 1, 1), atol=1e-4, rtol=0)
 
 
-def test_the_statistics_of_half_precision_maps_are_exact():
-    torch.manual_seed(0)
+@pytest.mark.parametrize("seed", range(5))
+def test_the_statistics_of_half_precision_maps_are_exact(seed):
+    torch.manual_seed(seed)
     maps = (torch.randn(1, 2, 16, 16, 16) + 30).bfloat16()
     with torch.autocast("cpu", torch.bfloat16):
         found = activate(maps)
     assert found.dtype == torch.bfloat16
-    torch.testing.assert_close(found.float(), activate(maps.float()), atol=0.04, rtol=0.01)  # bf16: 1/64 near 4
+    torch.testing.assert_close(found.float(), activate(maps.float()), atol=2e-3, rtol=0.01)
 
 
 def test_the_shortcut_is_a_convolution_of_the_same_activated_maps():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 
 import numpy as np
@@ -217,16 +216,15 @@ def test_picture_shows_what_is_hidden_and_follows_the_sliders(picturing):
 
 
 def test_moving_slider_never_waits_and_its_last_place_wins(host, picturing):
-    tab, seconds = picturing, []
+    tab, longest = picturing, 0.0
     for value in range(10, 90, 2):
         tab.ui.insideSlider.value = value
         started = time.monotonic()
         host.process_events()
-        seconds.append(time.monotonic() - started)
+        longest = max(longest, time.monotonic() - started)
     last = tab.wait_for_picture()
     assert last.inside * last.relevant_tokens == round(0.88 * last.relevant_tokens)
-    # A picture takes longer; single moves may wait for a busy processor.
-    assert statistics.median(seconds) < 0.1
+    assert longest < 0.5
 
 
 def test_other_slice_is_shown_on_demand(picturing):
